@@ -1,0 +1,29 @@
+"""Every error the engine raises on purpose. A message says what, where, and what to do next."""
+
+
+class SearchEngineError(Exception):
+    """Base of all errors of the engine; the command line prints it on one line and exits 1."""
+
+
+class ImageError(SearchEngineError):
+    """A file cannot be read as a picture."""
+
+
+class ModelError(SearchEngineError):
+    """A model cannot be found, loaded or exported."""
+
+
+class IndexFolderError(SearchEngineError):
+    """An index folder cannot be opened, read or written, or is not an index."""
+
+
+class IndexModelError(SearchEngineError):
+    """The index was made by another model than the one asked for."""
+
+
+class IndexChangedError(SearchEngineError):
+    """Another process wrote to the index while this one was writing."""
+
+
+class QueryError(SearchEngineError):
+    """A query has no answer: it is empty, or names an image that does not exist."""

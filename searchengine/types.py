@@ -1,0 +1,120 @@
+"""The words of the engine: array aliases and small records. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+Embeddings: TypeAlias = NDArray[np.float32]
+"""(n, dim) float32, rows L2-normalised, C-contiguous."""
+
+Pixels: TypeAlias = NDArray[np.float32]
+"""(3, H, W) or (n, 3, H, W) float32: channels scaled and normalised as the encoder wants them."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSpec:
+    """Which encoder made a vector: its name, the fingerprint of its folder, its dimension."""
+
+    name: str
+    fingerprint: str
+    dim: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """A file on disk: its root folder, its path relative to it (POSIX separators), its state."""
+
+    root: str
+    path: str
+    size: int
+    mtime_ns: int
+
+    @property
+    def absolute(self) -> str:
+        """The absolute path; undecodable bytes of the name are kept as surrogate escapes."""
+        return os.path.join(self.root, self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInfo:
+    """What a picture says of itself: size in pixels as displayed, format, and EXIF facts.
+
+    `taken_at` is ISO 8601, `2024-07-01T18:30:00`, with the offset (`+02:00`) when EXIF has it;
+    `latitude` and `longitude` are decimal degrees, north and east positive.
+    """
+
+    width: int
+    height: int
+    format: str
+    taken_at: str | None = None
+    camera: str | None = None
+    lens: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedImage:
+    """An image the catalog holds."""
+
+    id: int
+    file: ImageFile
+    info: ImageInfo
+
+    @property
+    def path(self) -> str:
+        """The absolute path."""
+        return self.file.absolute
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A file that could not be read, in the state it had then, and why."""
+
+    file: ImageFile
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """An image found, with its cosine to the query, in [-1, 1]."""
+
+    image: IndexedImage
+    score: float
+
+    @property
+    def id(self) -> int:
+        """The image's number in the index."""
+        return self.image.id
+
+    @property
+    def path(self) -> str:
+        """The image's absolute path."""
+        return self.image.path
+
+
+class Encoder(Protocol):
+    """An image tower and a text tower that share one embedding space."""
+
+    spec: EncoderSpec
+
+    def preprocess(self, image: PIL.Image.Image) -> Pixels:
+        """Turn an RGB picture into the (3, H, W) float32 array that `encode_images` takes."""
+        ...
+
+    def encode_images(self, pixels: Pixels) -> Embeddings:
+        """Encode (n, 3, H, W) float32 pixels as (n, dim) normalised embeddings."""
+        ...
+
+    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
+        """Encode n texts as (n, dim) normalised embeddings."""
+        ...
