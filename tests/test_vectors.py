@@ -1,0 +1,203 @@
+import numpy as np
+import pytest
+
+from searchengine import vectors as module
+from searchengine.errors import IndexFolderError, ModelError, QueryError
+from searchengine.vectors import VectorIndex
+
+DIM = 16
+
+
+def unit(n, seed=0, dim=DIM):
+    """Random embeddings that float16 holds exactly."""
+    rows = np.random.default_rng(seed).standard_normal((n, dim)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows.astype(np.float16).astype(np.float32)
+
+
+def build(embeddings, ids=None):
+    index = VectorIndex(embeddings.shape[1])
+    index.add(np.arange(len(embeddings)) if ids is None else np.array(ids), embeddings)
+    index.settle()
+    return index
+
+
+def brute_force(embeddings, ids, queries, k):
+    scores = queries @ embeddings.T
+    order = np.lexsort((np.broadcast_to(ids, scores.shape), -scores), axis=1)[:, :k]
+    return np.take_along_axis(scores, order, 1), np.asarray(ids)[order]
+
+
+@pytest.fixture
+def partitioned(monkeypatch):
+    monkeypatch.setattr(module, "EXACT_LIMIT", 1000)
+    index = build(unit(3000))
+    assert index.kind == "ivf219"
+    return index
+
+
+def test_search_equals_brute_force():
+    embeddings, queries, ids = unit(500), unit(20, seed=1), np.arange(500) * 7 + 3
+    scores, found = build(embeddings, ids).search(queries, 10)
+    expected, expected_ids = brute_force(embeddings, ids, queries, 10)
+    np.testing.assert_allclose(scores, expected, atol=1e-6)
+    np.testing.assert_array_equal(found, expected_ids)
+    assert (scores.dtype, found.dtype) == (np.float32, np.int64)
+
+
+def test_no_more_results_than_vectors():
+    index = VectorIndex(DIM)
+    assert index.search(unit(2), 5)[1].shape == (2, 0)
+    index.add(np.array([4, 9]), unit(2))
+    assert sorted(index.search(unit(1), 5)[1][0]) == [4, 9]
+    assert index.search(unit(0), 5)[1].shape == (0, 2)
+
+
+def test_equal_scores_are_ordered_by_id():
+    same = np.repeat(unit(1), 12, axis=0)
+    index = build(same, [50, 3, 8, 1, 90, 4, 7, 2, 60, 5, 6, 9])
+    assert index.search(unit(1), 3)[1].tolist() == [[1, 2, 3]]
+
+
+def test_allowed_is_exact_within():
+    embeddings, queries = unit(500), unit(5, seed=1)
+    allowed = np.array([3, 77, 78, 410, 9999, 3])
+    scores, found = build(embeddings).search(queries, 10, allowed)
+    expected, ids = brute_force(embeddings[allowed[:4]], allowed[:4], queries, 4)
+    np.testing.assert_array_equal(found, ids)
+    np.testing.assert_allclose(scores, expected, atol=1e-6)
+    assert build(embeddings).search(queries, 3, np.empty(0, np.int64))[1].shape == (5, 0)
+
+
+def test_remove_and_add_again():
+    index = build(unit(10))
+    index.remove(np.array([2, 5, 99]))
+    index.add(np.array([5]), unit(1, seed=9))
+    assert index.count == 9
+    assert index.search(unit(1, seed=9), 1)[1].tolist() == [[5]]
+    assert 2 not in index.search(unit(1), 10)[1]
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "message"),
+    [
+        (unit(2, dim=8), r"\(n, 16\).*\(2, 8\)"),
+        (unit(2)[0], r"\(n, 16\)"),
+        (unit(2).astype(np.float64), "float64"),
+        (unit(2) * 2, "2 of 2 .* unit norm"),
+        (np.full((2, DIM), np.nan, np.float32), "not finite"),
+        (np.full((2, DIM), np.inf, np.float32), "not finite"),
+    ],
+)
+def test_what_is_no_embedding_is_refused(embeddings, message):
+    index = build(unit(2), [10, 11])
+    with pytest.raises(ModelError, match=message):
+        index.add(np.arange(2), embeddings)
+    with pytest.raises(ModelError, match=message):
+        index.search(embeddings, 1)
+    assert index.count == 2
+
+
+def test_ids_are_unique():
+    index = build(unit(2))
+    for ids in ([5, 5], [1, 6]):
+        with pytest.raises(IndexFolderError, match="twice"):
+            index.add(np.array(ids), unit(2))
+    with pytest.raises(ModelError, match="1 ids for 2"):
+        index.add(np.array([7]), unit(2))
+    assert index.count == 2
+
+
+def test_k_is_positive():
+    with pytest.raises(QueryError, match="at least 1"):
+        build(unit(2)).search(unit(1), 0)
+
+
+def test_partitioned_search_finds_what_exact_search_does(partitioned):
+    embeddings, queries = unit(3000), unit(50, seed=1)
+    _, expected = brute_force(embeddings, np.arange(3000), queries, 10)
+    _, found = partitioned.search(queries, 10)
+    hits = [len(set(a) & set(b)) for a, b in zip(found.tolist(), expected.tolist(), strict=True)]
+    assert np.mean(hits) >= 9
+    _, nearest = partitioned.search(embeddings[:50], 1)
+    assert nearest[:, 0].tolist() == list(range(50))
+
+
+def test_partitioned_search_is_exact_within_allowed_and_returns_as_many_as_asked(partitioned):
+    embeddings, queries, allowed = unit(3000), unit(5, seed=1), np.arange(0, 3000, 100)
+    _, found = partitioned.search(queries, 10, allowed)
+    _, expected = brute_force(embeddings[allowed], allowed, queries, 10)
+    np.testing.assert_array_equal(found, expected)
+    _, everything = partitioned.search(queries, 5000)
+    np.testing.assert_array_equal(np.sort(everything), [np.arange(3000)] * 5)
+
+
+def test_partitions_are_learned_again_when_it_has_doubled(partitioned):
+    partitioned.add(np.arange(3000, 5900), unit(2900, seed=2))
+    partitioned.settle()
+    assert partitioned.kind == "ivf219"
+    partitioned.add(np.arange(5900, 6000), unit(100, seed=3))
+    partitioned.settle()
+    assert partitioned.kind == "ivf310"
+    partitioned.remove(np.arange(3000))
+    assert partitioned.search(unit(1, seed=3), 1)[1].tolist() == [[5900]]
+    assert partitioned.count == 3000
+
+
+def test_items_are_the_vectors_by_id(partitioned):
+    for index in (build(unit(50)[::-1], np.arange(50)[::-1]), partitioned):
+        ids, stored = index.items()
+        np.testing.assert_array_equal(ids, np.arange(index.count))
+        np.testing.assert_array_equal(
+            stored, unit(3000)[: index.count] if index is partitioned else unit(50)
+        )
+
+
+def test_saved_and_loaded(partitioned, tmp_path):
+    for index in (VectorIndex(DIM), build(unit(50), np.arange(50) + 5), partitioned):
+        path = tmp_path / "caf\udce9.faiss"
+        index.save(path)
+        loaded = VectorIndex.load(path)
+        assert (loaded.count, loaded.dim, loaded.kind) == (index.count, DIM, index.kind)
+        for one, other in zip(index.items(), loaded.items(), strict=True):
+            np.testing.assert_array_equal(one, other)
+        loaded.remove(loaded.ids[:10])
+        loaded.add(np.array([100_000]), unit(1, seed=5))
+        assert loaded.search(unit(1, seed=5), 1)[1].tolist() == [[100_000]]
+        assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("length", [0, 3, 40, 500, -1])
+def test_a_truncated_file_is_refused(tmp_path, length):
+    path = tmp_path / "a.faiss"
+    build(unit(50)).save(path)
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(IndexFolderError, match="damaged"):
+        VectorIndex.load(path)
+
+
+def test_another_kind_of_file_is_refused(tmp_path):
+    import faiss
+
+    path = tmp_path / "a.faiss"
+    for other in (faiss.IndexFlatIP(DIM), faiss.IndexIDMap(faiss.IndexFlatIP(DIM))):
+        faiss.write_index(other, str(path))
+        with pytest.raises(IndexFolderError, match="not a snapshot"):
+            VectorIndex.load(path)
+    path.write_bytes(b"garbage" * 100)
+    with pytest.raises(IndexFolderError, match="damaged"):
+        VectorIndex.load(path)
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.faiss"
+    build(unit(5)).save(path)
+    before = path.read_bytes()
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        build(unit(9)).save(path)
+    assert [entry.read_bytes() for entry in tmp_path.iterdir()] == [before]
