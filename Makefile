@@ -1,0 +1,50 @@
+# `make help` lists what there is. Everything happens in .venv; nothing is installed elsewhere.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INDEX ?= indexes/demo
+FOLDER ?=
+QUERY ?= a cat
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint check bench docs clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+install: $(VENV)/.installed  ## set up .venv with what searching needs
+
+demo: install  ## index real photographs and search them: make demo FOLDER=~/Pictures QUERY="a dog"
+	@$(BIN)/python scripts/demo.py --index $(INDEX) $(if $(FOLDER),--folder "$(FOLDER)" --query "$(QUERY)")
+
+test: $(VENV)/.installed-dev  ## run the test suite
+	$(BIN)/python -m pytest -q
+
+lint: $(VENV)/.installed-dev  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check: lint test  ## lint and test
+
+bench: $(VENV)/.installed-dev  ## the benchmarks of docs/experiments.md
+	$(BIN)/python scripts/bench.py
+
+docs: $(VENV)/.installed-dev  ## write the generated pages anew
+	$(BIN)/python scripts/cli_reference.py
+
+clean:  ## remove .venv and caches
+	rm -rf $(VENV) .cache build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

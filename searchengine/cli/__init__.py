@@ -1,0 +1,48 @@
+"""The command line: it talks to people and leaves the work to the package.
+
+Results go to stdout, progress and warnings to stderr. Exit 0 is success, 1 an error of ours on
+one line, 2 a usage error, 130 an interruption.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import click
+
+from searchengine import __version__
+from searchengine.cli.indexing import index
+from searchengine.cli.inspecting import check, info
+from searchengine.cli.models import models
+from searchengine.cli.searching import search, similar
+from searchengine.errors import SearchEngineError
+
+INTERRUPTED = 130
+
+
+class _Group(click.Group):
+    """Prints the engine's own errors on one line, and answers Ctrl-C with exit 130."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SearchEngineError as error:
+            raise click.ClickException(" ".join(str(error).split())) from error
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(INTERRUPTED)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="searchengine")
+def main() -> None:
+    """Find pictures by words or by example, offline."""
+    for stream in (sys.stdout, sys.stderr):  # names that are not UTF-8 leave as they came
+        getattr(stream, "reconfigure", lambda **_: None)(errors="surrogateescape")
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+
+
+for command in (index, search, similar, models, info, check):
+    main.add_command(command)

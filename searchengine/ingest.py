@@ -1,0 +1,324 @@
+"""Ingestion: files to pixels to vectors to catalog, in one stream of bounded memory.
+
+Walk, skip what has not changed, decode in a bounded look-ahead pool, reuse the vector of any
+content that is known already, encode in batches, commit every few seconds, sweep what vanished,
+save the snapshot.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from searchengine import images
+from searchengine.errors import ImageError
+from searchengine.index import Changes, Index, NewImage
+from searchengine.types import (
+    Encoder,
+    Failure,
+    ImageFile,
+    ImageInfo,
+    IndexedImage,
+    Pixels,
+)
+
+log = logging.getLogger(__name__)
+
+_COMMIT_SECONDS = 2.0
+_DECODERS = os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which files of a folder to take."""
+
+    include_hidden: bool = False
+    exclude: Sequence[str] = ()
+    """Patterns with gitignore syntax, relative to the folder."""
+    retry_failed: bool = False
+    """Read files again that could not be read in the state they are in."""
+    allow_empty: bool = False
+    """Drop all images of a folder that is empty now (otherwise: an unmounted drive)."""
+
+
+@dataclass
+class Report:
+    """What a run found: every picture file counts in exactly one of the first five, but `removed`."""
+
+    added: int = 0
+    changed: int = 0
+    moved: int = 0
+    unchanged: int = 0
+    failed: int = 0
+    removed: int = 0
+    seconds: float = 0.0
+    interrupted: bool = False
+
+    @property
+    def images_per_second(self) -> float:
+        """Files read, decoded or recognised, a second."""
+        read = self.added + self.changed + self.moved
+        return read / self.seconds if self.seconds else 0.0
+
+
+Progress = Callable[[int, int], None]
+"""Called with (files done, files to do) after every batch."""
+
+
+def ingest(
+    index: Index,
+    load_encoder: Callable[[], Encoder],
+    folders: Iterable[str | Path],
+    selection: Selection = Selection(),
+    progress: Progress = lambda done, total: None,
+    stop: threading.Event | None = None,
+) -> Report:
+    """Bring the index up to date with the folders; returns what changed.
+
+    The encoder is loaded only when there is something to encode. Setting `stop` ends the run
+    after the batch in hand: what is done is kept, and the next run goes on from there. Raises
+    `ImageError` before anything is removed when a folder cannot be listed.
+    """
+    run = _Run(index, load_encoder, selection, stop or threading.Event())
+    return run(folders, progress)
+
+
+_Task: TypeAlias = "tuple[ImageFile, int | None]"
+"""A file to read, and the id of the image that the catalog holds for its path."""
+
+
+@dataclass(frozen=True)
+class _Scan:
+    """What the walk through a folder found to do."""
+
+    todo: list[_Task]
+    vanished: list[int]
+    forgotten: list[ImageFile]
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A file that was read: its content is either known already, decoded, or unreadable."""
+
+    file: ImageFile
+    id: int | None
+    digest: bytes = b""
+    info: ImageInfo | None = None
+    pixels: Pixels | None = None
+    reason: str = ""
+
+
+class _Run:
+    def __init__(
+        self,
+        index: Index,
+        load_encoder: Callable[[], Encoder],
+        selection: Selection,
+        stop: threading.Event,
+    ):
+        self.index = index
+        self.load_encoder = load_encoder
+        self.selection = selection
+        self.stop = stop
+        self.report = Report()
+        self.changes = Changes()
+        self.fresh: dict[bytes, NewImage] = {}  # content in `changes`, not yet in the catalog
+        self.relocated: set[int] = set()
+        self.committed_at = time.monotonic()
+
+    def __call__(self, folders: Iterable[str | Path], progress: Progress) -> Report:
+        started = time.monotonic()
+        scans = [self._scan(str(Path(folder).expanduser())) for folder in folders]
+        todo = [item for scan in scans for item in scan.todo]
+        if todo:
+            self._process(todo, progress)
+        if not self.stop.is_set():
+            for scan in scans:
+                gone = [id_ for id_ in scan.vanished if id_ not in self.relocated]
+                self.report.removed += len(gone)
+                self.changes.removed += gone
+                self.changes.forgotten += scan.forgotten
+        self._commit()
+        self.index.save_snapshot()
+        self.report.interrupted = self.stop.is_set()
+        self.report.seconds = time.monotonic() - started
+        return self.report
+
+    # --- find what there is to do ---
+
+    def _scan(self, folder: str) -> _Scan:
+        is_empty = not _list(folder)  # fails here, before the folder becomes a root
+        root, under = self.index.add_root(folder)
+        prefix = f"{under}/" if under else ""
+        known = {p: s for p, s in self.index.files(root).items() if p.startswith(prefix)}
+        if is_empty and known and not self.selection.allow_empty:
+            raise ImageError(
+                f"{folder} is empty, but the index holds {len(known)} images of it: is its drive "
+                "mounted? If it is meant to be empty, say so with --allow-empty"
+            )
+        failed = {p: s for p, s in self.index.known_failures(root).items() if p.startswith(prefix)}
+        todo, unlisted = self._compare(root, under, known, failed)
+        vanished = [path for path in known if not path.startswith(unlisted)]
+        healed = [path for path in failed if not path.startswith(unlisted)]
+        return _Scan(
+            todo,
+            [known[path][0] for path in vanished],
+            [ImageFile(root, path, *failed[path]) for path in healed],
+        )
+
+    def _compare(
+        self, root: str, under: str, known: dict[str, Any], failed: dict[str, Any]
+    ) -> tuple[list[_Task], tuple[str, ...]]:
+        """Walk; take what is still there out of `known` and `failed`. Returns what is to be read
+        and the prefixes below which nothing can be said."""
+        todo: list[_Task] = []
+        unlisted: list[str] = []
+        options = self.selection
+        for file in images.walk(
+            root, under=under, include_hidden=options.include_hidden, exclude=options.exclude
+        ):
+            if isinstance(file, images.UnreadableFolder):
+                log.warning("cannot list %s: %s", os.path.join(root, file.path), file.reason)
+                unlisted.append(f"{file.path}/" if file.path else "")
+                continue
+            state, failure = known.pop(file.path, None), failed.pop(file.path, None)
+            if state and state[1:] == (file.size, file.mtime_ns):
+                self.report.unchanged += 1
+            elif failure == (file.size, file.mtime_ns) and not options.retry_failed:
+                self.report.failed += 1
+            else:
+                todo.append((file, state[0] if state else None))
+        return todo, tuple(unlisted)
+
+    # --- read, encode, write ---
+
+    def _process(self, todo: list[_Task], progress: Progress) -> None:
+        encoder = self.load_encoder()
+        done = 0
+        progress(0, len(todo))
+        with ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode") as pool:
+            results = _look_ahead(
+                pool, lambda task: self._read(encoder, task), todo, 2 * encoder.batch_size
+            )
+            while not self.stop.is_set() and (batch := list(islice(results, encoder.batch_size))):
+                self._settle(encoder, batch)
+                done += len(batch)
+                progress(done, len(todo))
+                if time.monotonic() - self.committed_at > _COMMIT_SECONDS:
+                    self._commit()
+            pool.shutdown(cancel_futures=True)
+
+    def _read(self, encoder: Encoder, task: _Task) -> _Read:
+        """Hash a file and, unless its content is known, decode it. Runs in the pool."""
+        file, id_ = task
+        try:
+            digest = images.digest(file.absolute)
+            if self.index.by_digest([digest]):
+                return _Read(file, id_, digest)
+            return _decode(encoder, file, id_, digest)
+        except ImageError as error:
+            return _Read(file, id_, reason=str(error))
+
+    def _settle(self, encoder: Encoder, batch: list[_Read]) -> None:
+        """Decide for every file of a batch what becomes of it."""
+        known = self.index.by_digest({item.digest for item in batch if not item.reason})
+        # What the catalog knew when the pool looked may have been overwritten since.
+        batch = [
+            self._read(encoder, (item.file, item.id))
+            if not item.reason and item.pixels is None and item.digest not in known
+            else item
+            for item in batch
+        ]
+        new = {item.digest: item for item in batch if item.pixels is not None}
+        new = {d: item for d, item in new.items() if d not in known and d not in self.fresh}
+        self._encode(encoder, list(new.values()))
+        for item in batch:
+            if not item.reason and item.digest in known:
+                self._reuse(item, known[item.digest])
+            elif not item.reason:
+                twin = self.fresh[item.digest]
+                self._put(item, twin.info, twin.embedding)
+            else:
+                self.report.failed += 1
+                self.changes.failed.append(Failure(item.file, item.reason))
+
+    def _encode(self, encoder: Encoder, items: list[_Read]) -> None:
+        if not items:
+            return
+        embeddings = encoder.encode_images(np.stack([item.pixels for item in items]))
+        for item, embedding in zip(items, embeddings, strict=True):
+            self.fresh[item.digest] = NewImage(item.file, item.digest, item.info, embedding)
+
+    def _reuse(self, item: _Read, same: list[IndexedImage]) -> None:
+        """A file whose content the catalog knows: touched, moved from elsewhere, or a copy."""
+        ids = [image.id for image in same]
+        if item.id in ids:
+            self.report.unchanged += 1
+            self.changes.moved[item.id] = item.file
+            return
+        gone = [i for i in same if i.id not in self.relocated and _is_gone(i.file)]
+        if item.id is None and gone:
+            self.report.moved += 1
+            self.relocated.add(gone[0].id)
+            self.changes.moved[gone[0].id] = item.file
+        else:
+            self._put(item, same[0].info, self.index.embeddings(ids[:1])[0])
+
+    def _put(self, item: _Read, info: ImageInfo, embedding: NDArray[np.float32]) -> None:
+        image = NewImage(item.file, item.digest, info, embedding)
+        if item.id is None:
+            self.report.added += 1
+            self.changes.added.append(image)
+        else:
+            self.report.changed += 1
+            self.changes.changed[item.id] = image
+
+    def _commit(self) -> None:
+        if self.changes:
+            self.index.write(self.changes)
+        self.changes, self.fresh = Changes(), {}
+        self.committed_at = time.monotonic()
+
+
+def _list(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError as error:
+        raise ImageError(
+            f"cannot list the folder {folder}: {error.strerror}; nothing was changed"
+        ) from error
+
+
+def _is_gone(file: ImageFile) -> bool:
+    # Of an unmounted drive nothing is gone: its root must be there for a file to be missing.
+    return os.path.isdir(file.root) and not os.path.lexists(file.absolute)
+
+
+def _decode(encoder: Encoder, file: ImageFile, id_: int | None, digest: bytes) -> _Read:
+    picture = images.read(file.absolute, min_side=min(encoder.pixel_shape[1:]))
+    return _Read(file, id_, digest, picture.info, encoder.preprocess(picture.image))
+
+
+def _look_ahead(
+    pool: ThreadPoolExecutor, read: Callable[[_Task], _Read], tasks: Iterable[_Task], ahead: int
+) -> Iterator[_Read]:
+    """Read in the pool, in order, never more than `ahead` tasks before the one asked for."""
+    waiting: deque[Future[_Read]] = deque()
+    for task in tasks:
+        waiting.append(pool.submit(read, task))
+        if len(waiting) >= ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
