@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from searchengine import encoders, query
-from searchengine.errors import IndexModelError, QueryError
+from searchengine.errors import IndexModelError
 from searchengine.index import Index
 from searchengine.ingest import Progress, Report, Selection, ingest
 from searchengine.types import Encoder, Hit
@@ -45,12 +44,13 @@ class SearchEngine:
         """
         folder = Path(folder).expanduser()
         if not create or Index.exists(folder):
-            index = Index.open(folder)
-            if model is not None:
-                _require_same(index, model)
-            return cls(index, device)
-        spec = encoders.find(model or DEFAULT_MODEL).spec
-        return cls(Index.create(folder, spec), device)
+            return cls(Index.open(folder, encoders.find(model).spec if model else None), device)
+        return cls(Index.create(folder, encoders.find(model or DEFAULT_MODEL).spec), device)
+
+    @staticmethod
+    def exists(folder: str | Path) -> bool:
+        """Whether there is an index in `folder`."""
+        return Index.exists(folder)
 
     def close(self) -> None:
         """Close the index."""
@@ -72,8 +72,13 @@ class SearchEngine:
         """
         with self._lock:
             if device not in self._encoders:
-                folder = encoders.find(self.catalog.spec.name)
-                _require_same(self.catalog, folder)
+                folder, made_by = encoders.find(self.catalog.spec.name), self.catalog.spec
+                if folder.spec.fingerprint != made_by.fingerprint:
+                    raise IndexModelError(
+                        f"the model {made_by.name} has changed since {self.catalog.folder} was made; "
+                        f"embed its images anew: searchengine index --re-embed --index "
+                        f"{self.catalog.folder} --model {made_by.name}"
+                    )
                 self._encoders[device] = encoders.load(folder, device)
             return self._encoders[device]
 

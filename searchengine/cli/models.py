@@ -34,10 +34,9 @@ def list_models(every: bool, as_json: bool) -> None:
             click.echo(f"{facts['name']}  {facts['dim']} dimensions, {facts['megabytes']} MB")
     if every:
         _torch("models list --all")
-        import open_clip
+        from searchengine.encoders.export import known_pairs
 
-        for architecture, pretrained in open_clip.list_pretrained():
-            name = f"{architecture}/{pretrained}"
+        for name in known_pairs():
             echo_json({"name": name}) if as_json else click.echo(name)
 
 

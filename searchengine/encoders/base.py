@@ -30,7 +30,7 @@ class FolderEncoder(ABC):
         self.spec: EncoderSpec = folder.spec
         self._preprocess = Preprocess.from_config(
             folder.config.get("preprocess_cfg") or {},
-            folder.config["model_cfg"]["vision_cfg"].get("image_size", 224),
+            folder.config["model_cfg"]["vision_cfg"].get("image_size") or 224,
         )
         self.pixel_shape = (3, self._preprocess.height, self._preprocess.width)
 
@@ -45,7 +45,7 @@ class FolderEncoder(ABC):
 
     @abstractmethod
     def encode_images(self, pixels: Pixels) -> Embeddings:
-        """(n, 3, H, W) float32 pixels to (n, dim) normalised embeddings."""
+        """Encode (n, 3, H, W) float32 pixels as (n, dim) normalised embeddings."""
 
     @abstractmethod
     def _encode_tokens(self, tokens: NDArray[np.int64]) -> Embeddings: ...
@@ -55,7 +55,7 @@ class FolderEncoder(ABC):
     def _pads_texts(self) -> bool: ...
 
     def encode_texts(self, texts: Sequence[str]) -> Embeddings:
-        """n texts to (n, dim) normalised embeddings; texts of like length share a batch."""
+        """Encode n texts as (n, dim) normalised embeddings; texts of like length share a batch."""
         embeddings = np.empty((len(texts), self.spec.dim), np.float32)
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         for start in range(0, len(order), self.batch_size):

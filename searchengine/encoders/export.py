@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
 import shutil
@@ -27,8 +28,14 @@ from searchengine.encoders.folder import (
 from searchengine.encoders.graphs import export_graphs
 from searchengine.encoders.names import pulled_folder
 from searchengine.encoders.onnx_encoder import OnnxEncoder
-from searchengine.encoders.torch_encoder import TorchEncoder, quiet, save_weights
-from searchengine.encoders.tokenizer_export import write_tokenizer
+from searchengine.encoders.tokenizer_export import difference_on_samples, write_tokenizer
+from searchengine.encoders.torch_encoder import (
+    LOAD_ERRORS,
+    TorchEncoder,
+    one_line,
+    quiet,
+    save_weights,
+)
 from searchengine.errors import ModelError
 
 _CHECK_TEXTS = ("a photo of a dog", "two red boats at dusk, seen from the pier", "café 🙂 naïve")
@@ -52,15 +59,17 @@ def save_model(
     """
     if destination.exists():
         raise ModelError(f"{destination} exists already; choose another folder or remove it first")
+    config = copy.deepcopy(config)
+    text_config = config["model_cfg"]["text_cfg"]
     with _appearing(destination) as folder:
-        text_config = config["model_cfg"]["text_cfg"]
         if "hf_model_name" in text_config:
             model.text.config.to_json_file(folder / "config.json")
-            text_config |= {"hf_model_name": ".", "hf_tokenizer_name": ".", "hf_model_pretrained": False}
+            text_config |= {"hf_model_name": ".", "hf_tokenizer_name": "."}
+            text_config["hf_model_pretrained"] = False
         (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         save_weights(model, folder / WEIGHTS, dtype)
         write_tokenizer(tokenizer, folder, int(text_config.get("context_length") or 77))
-        _write_card(folder, card)
+        _write_card(folder, {"name": destination.name, **card})
         export_graphs(ModelFolder.open(folder), folder)
         _check_agreement(ModelFolder.open(folder))
     return ModelFolder.open(destination)
@@ -69,22 +78,42 @@ def save_model(
 def export(path: Path) -> ModelFolder:
     """Make the ONNX graphs of an existing open_clip folder; raises `ModelError`."""
     if not (path / CONFIG).is_file() or not (path / WEIGHTS).is_file():
-        raise ModelError(f"{path} is not an open_clip model folder: it needs {CONFIG} and {WEIGHTS}")
-    if not (path / TOKENIZER).is_file():
-        import open_clip
-
-        with quiet():
-            tokenizer = open_clip.get_tokenizer(f"local-dir:{path}")
-        write_tokenizer(tokenizer, path, tokenizer.context_length)
+        raise ModelError(f"{path} is no open_clip model folder: it needs {CONFIG} and {WEIGHTS}")
+    _ensure_tokenizer(path)
     folder = ModelFolder.open(path)
     with tempfile.TemporaryDirectory(dir=path, prefix=".export-") as name:
         partial = Path(name)
         export_graphs(folder, partial)
         for graph in (IMAGE_GRAPH, TEXT_GRAPH):
             os.replace(partial / graph, path / graph)
+    try:
+        _check_agreement(folder)
+    except ModelError:
+        for graph in (IMAGE_GRAPH, TEXT_GRAPH):
+            (path / graph).unlink()
+        raise
     _write_card(path, folder.card)
-    _check_agreement(folder)
     return ModelFolder.open(path)
+
+
+def _ensure_tokenizer(path: Path) -> None:
+    """Write `tokenizer.json`, unless the one that is there already pads and cuts as open_clip."""
+    import open_clip
+
+    try:
+        with quiet():
+            tokenizer = open_clip.get_tokenizer(f"local-dir:{path}")
+    except LOAD_ERRORS as error:
+        raise ModelError(f"{path}: open_clip has no tokenizer for it: {one_line(error)}") from error
+    if not (path / TOKENIZER).is_file() or difference_on_samples(tokenizer, path) is not None:
+        write_tokenizer(tokenizer, path, tokenizer.context_length)
+
+
+def known_pairs() -> list[str]:
+    """Every `ARCH/PRETRAINED` that `pull` can fetch."""
+    import open_clip
+
+    return [f"{architecture}/{tag}" for architecture, tag in open_clip.list_pretrained()]
 
 
 def pull(name: str) -> ModelFolder:
@@ -97,34 +126,44 @@ def pull(name: str) -> ModelFolder:
     from open_clip.pretrained import get_pretrained_cfg
 
     architecture, _, pretrained = name.partition("/")
-    config = open_clip.get_model_config(architecture)
-    if config is None or not pretrained:
+    if architecture not in open_clip.list_models() or not pretrained:
         raise ModelError(
             f"unknown model {name}: expected ARCH/PRETRAINED such as ViT-B-32/laion2b_s34b_b79k; "
             "`searchengine models list --all` names every pair"
         )
-    checkpoint = Path(pretrained).expanduser()
-    if not checkpoint.is_file() and not open_clip.get_pretrained_cfg(architecture, pretrained):
+    checkpoint = Path(os.path.expanduser(pretrained))
+    tag = get_pretrained_cfg(architecture, pretrained)
+    if not tag and not checkpoint.is_file():
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(architecture)) or "none"
-        raise ModelError(f"unknown weights {pretrained} for {architecture}; open_clip knows: {tags}")
-    if checkpoint.is_file():
+        raise ModelError(
+            f"unknown weights {pretrained} for {architecture}; open_clip knows: {tags}"
+        )
+    if not tag:
         pretrained, name = str(checkpoint), f"{architecture}/{checkpoint.stem}"
     destination = pulled_folder(name)
-    if destination.exists():
-        return ModelFolder.open(destination)
+    if tag and destination.exists():  # a file of the same name may be another checkpoint
+        return ModelFolder.open(destination, name)
+    config = open_clip.get_model_config(architecture)
+    if tag.get("quick_gelu"):  # the weights say so; open_clip itself only warns
+        config["quick_gelu"] = True
     try:
         with quiet():
-            model = open_clip.create_model(architecture, pretrained=pretrained)
+            model = open_clip.create_model(
+                architecture,
+                pretrained=pretrained,
+                force_quick_gelu=bool(config.get("quick_gelu")),
+            )
             tokenizer = open_clip.get_tokenizer(architecture)
-    except (RuntimeError, OSError, ValueError, KeyError) as error:
+    except LOAD_ERRORS as error:
+        hint = "without a network, copy a model folder from another machine and name its path"
         raise ModelError(
-            f"cannot fetch {name}: {' '.join(str(error).split())[:200]}; without a network, copy a "
-            "model folder from another machine and name its path with --model"
+            f"cannot fetch {name}: {one_line(error)}{f'; {hint} with --model' if tag else ''}"
         ) from error
-    licence = (get_pretrained_cfg(architecture, pretrained) or {}).get("license", "see its model card")
+    licence = tag.get("license", "see its model card")
     full = {"model_cfg": config, "preprocess_cfg": open_clip.get_model_preprocess_cfg(model)}
     card = {"name": name, "licence": licence, "provenance": f"open_clip {name}"}
-    return save_model(model, full, tokenizer, destination, card=card)
+    save_model(model, full, tokenizer, destination, card=card)
+    return ModelFolder.open(destination, name)
 
 
 @contextlib.contextmanager
@@ -134,6 +173,8 @@ def _appearing(destination: Path) -> Iterator[Path]:
     partial = Path(tempfile.mkdtemp(dir=destination.parent, prefix=f".{destination.name}-"))
     try:
         yield partial
+        for file in partial.iterdir():
+            file.chmod(0o644)  # safetensors and mkdtemp give them to their owner alone
         partial.chmod(0o755)
         os.replace(partial, destination)
     except BaseException:

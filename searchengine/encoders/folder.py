@@ -28,11 +28,13 @@ class ModelFolder:
     """A model on disk: `config` is open_clip's own configuration, `card` what `model.json` says."""
 
     path: Path
+    name: str
+    """What finds it again: `builtin`, `ARCH/PRETRAINED`, or its absolute path."""
     config: dict[str, Any] = field(repr=False)
     card: dict[str, Any] = field(repr=False)
 
     @classmethod
-    def open(cls, path: Path) -> ModelFolder:
+    def open(cls, path: Path, name: str = "") -> ModelFolder:
         """Read a folder's two small JSON files; raises `ModelError` when it is not a model."""
         missing = [name for name in (CONFIG, WEIGHTS, TOKENIZER) if not (path / name).is_file()]
         if missing:
@@ -41,17 +43,19 @@ class ModelFolder:
             config = json.loads((path / CONFIG).read_bytes())
             card_file = path / CARD
             card = json.loads(card_file.read_bytes()) if card_file.exists() else {}
-            config["model_cfg"]["embed_dim"], config["model_cfg"]["text_cfg"]
+            int(config["model_cfg"]["embed_dim"])
+            parts = (config["model_cfg"]["text_cfg"], config["model_cfg"]["vision_cfg"], card)
+            if not all(isinstance(part, dict) for part in parts):
+                raise TypeError("an object is expected")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{path}: cannot read {CONFIG} or {CARD}: {error!r}") from error
-        return cls(path, config, card)
+        return cls(path, name or str(path.resolve()), config, card)
 
     @cached_property
     def spec(self) -> EncoderSpec:
         """Name, fingerprint and dimension; the fingerprint comes from the card when it has one."""
-        name = str(self.card.get("name") or self.path.resolve().name)
         fingerprint = self.card.get("fingerprint") or compute_fingerprint(self.path)
-        return EncoderSpec(name, str(fingerprint), int(self.config["model_cfg"]["embed_dim"]))
+        return EncoderSpec(self.name, str(fingerprint), int(self.config["model_cfg"]["embed_dim"]))
 
     @property
     def text_config(self) -> dict[str, Any]:

@@ -6,9 +6,10 @@ A graph is small: every large tensor is ONNX *external data* that points into th
 
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import torch
 from onnx import TensorProto, helper
 
 from searchengine.encoders.folder import IMAGE_GRAPH, TEXT_GRAPH, WEIGHTS, ModelFolder
-from searchengine.encoders.torch_encoder import load_model, quiet
+from searchengine.encoders.torch_encoder import load_model, one_line, quiet
 from searchengine.errors import ModelError
 
 _ONNX_TYPES = {"F32": TensorProto.FLOAT, "F16": TensorProto.FLOAT16, "BF16": TensorProto.BFLOAT16}
@@ -50,8 +51,6 @@ def export_graphs(folder: ModelFolder, destination: Path) -> None:
     architecture cannot be exported.
     """
     model = load_model(folder).eval()
-    # The fused attention kernel of torch's encoder layer has no ONNX counterpart.
-    torch.backends.mha.set_fastpath_enabled(False)
     size = model.visual.image_size
     height, width = (size, size) if isinstance(size, int) else size
     batch = torch.export.Dim("n")
@@ -77,7 +76,7 @@ def _export(
     path: Path,
 ) -> None:
     try:
-        with quiet():
+        with quiet(), _plain_attention():
             program = torch.onnx.export(
                 tower,
                 (sample,),
@@ -89,13 +88,24 @@ def _export(
                 verbose=False,
             )
     except (RuntimeError, ValueError, TypeError, AttributeError) as error:
-        raise ModelError(f"cannot export {path.name}: {str(error).splitlines()[0]}") from error
+        raise ModelError(f"cannot export {path.name}: {one_line(error)}") from error
     if program is None:
         raise ModelError(f"cannot export {path.name}: torch.onnx.export gave nothing")
     proto = program.model_proto
     _share_weights(proto.graph, stored)
     _strip(proto)
     onnx.save(proto, path)
+
+
+@contextlib.contextmanager
+def _plain_attention() -> Iterator[None]:
+    """Turn off the fused kernel of torch's encoder layer, which has no ONNX counterpart."""
+    was_enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(was_enabled)
 
 
 def _tensors_of(path: Path) -> dict[str, dict[str, Any]]:
@@ -111,10 +121,11 @@ def _tensors_of(path: Path) -> dict[str, dict[str, Any]]:
 
 def _share_weights(graph: Any, stored: dict[str, dict[str, Any]]) -> None:
     """Replace initializers that the weights file holds by references into it."""
-    initializers, casts = [], []
+    initializers: list[Any] = []
+    casts: list[Any] = []
     for tensor in graph.initializer:
         entry = stored.get(tensor.name.removeprefix(_PREFIX))
-        if entry is None or tensor.data_type != TensorProto.FLOAT:
+        if entry is None or tensor.data_type != TensorProto.FLOAT or not _same(tensor, entry):
             initializers.append(tensor)
             continue
         is_float32 = entry["dtype"] == "F32"
@@ -126,6 +137,11 @@ def _share_weights(graph: Any, stored: dict[str, dict[str, Any]]) -> None:
     del graph.initializer[:], graph.node[:]
     graph.initializer.extend(initializers)
     graph.node.extend(nodes)
+
+
+def _same(tensor: Any, entry: dict[str, Any]) -> bool:
+    # open_clip reshapes some weights as it loads them (positions, for another image size).
+    return entry["dtype"] in _ONNX_TYPES and list(tensor.dims) == entry["shape"]
 
 
 def _reference(name: str, entry: dict[str, Any]) -> Any:

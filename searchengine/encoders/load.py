@@ -20,6 +20,8 @@ def load(folder: ModelFolder, device: str = "auto") -> FolderEncoder:
     `auto` takes CUDA when torch is installed and sees a device, else the CPU runtime. Raises
     `ModelError` when the device or the runtime that it needs is missing.
     """
+    if device not in ("auto", "cpu", "cuda"):
+        raise ModelError(f"unknown device {device!r}; choose auto, cpu or cuda")
     if device == "cuda" or (device == "auto" and _has_usable_gpu()):
         return _load_torch(folder, "cuda")
     if folder.has_graphs:
@@ -30,20 +32,24 @@ def load(folder: ModelFolder, device: str = "auto") -> FolderEncoder:
 
 
 def _load_torch(folder: ModelFolder, device: str) -> FolderEncoder:
-    if importlib.util.find_spec("torch") is None or importlib.util.find_spec("open_clip") is None:
-        need = f"--device {device}" if device == "cuda" else f"{folder.path} (it has no ONNX graphs)"
+    if not _has_torch():
+        need = "--device cuda" if device == "cuda" else f"{folder.path} (it has no ONNX graphs)"
         raise ModelError(f"{need} needs torch; install it with: pip install 'searchengine[torch]'")
     from searchengine.encoders.torch_encoder import TorchEncoder
 
     return TorchEncoder(folder, device)
 
 
+def _has_torch() -> bool:
+    return all(importlib.util.find_spec(name) is not None for name in ("torch", "open_clip"))
+
+
 def _has_usable_gpu() -> bool:
     if not _has_nvidia_driver():  # spares everyone else the seconds that importing torch takes
         return False
-    if importlib.util.find_spec("torch") is None:
+    if not _has_torch():
         log.warning(
-            "an NVIDIA GPU is here but torch is not, so the CPU does the work; "
+            "an NVIDIA GPU is here but torch or open_clip is not, so the CPU does the work; "
             "to use it: pip install 'searchengine[torch]'"
         )
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import platformdirs
 
 from searchengine.encoders.folder import BUILTIN, CONFIG, ModelFolder
 from searchengine.errors import ModelError
+
+log = logging.getLogger(__name__)
 
 
 def models_home() -> Path:
@@ -27,12 +30,13 @@ def find(name: str) -> ModelFolder:
     Raises `ModelError` that says where it looked and which command would bring the model.
     """
     if name == "builtin":
-        return ModelFolder.open(BUILTIN)
-    folder = Path(name).expanduser()
+        return ModelFolder.open(BUILTIN, name)
+    folder = Path(os.path.expanduser(name))  # leaves "~nobody" as it is
     pulled = pulled_folder(name)
-    for candidate in (folder, pulled):
-        if (candidate / CONFIG).is_file():
-            return ModelFolder.open(candidate)
+    if (folder / CONFIG).is_file():
+        return ModelFolder.open(folder)
+    if (pulled / CONFIG).is_file():
+        return ModelFolder.open(pulled, name)
     if folder.is_dir():
         raise ModelError(f"{folder} is not a model folder: it has no {CONFIG}")
     if name.count("/") == 1 and not name.startswith((".", "~", os.sep)):
@@ -47,7 +51,14 @@ def find(name: str) -> ModelFolder:
 
 
 def available() -> list[ModelFolder]:
-    """The built-in model and every pulled one."""
+    """The built-in model and every pulled one; a broken folder is skipped with a warning."""
     home = models_home()
-    pulled = sorted(path.parent for path in home.glob(f"*/{CONFIG}")) if home.is_dir() else []
-    return [ModelFolder.open(path) for path in (BUILTIN, *pulled)]
+    pulled = sorted(path.parent.name for path in home.glob(f"*/{CONFIG}")) if home.is_dir() else []
+    names = [name.replace("--", "/", 1) for name in pulled if not name.startswith(".")]
+    folders = []
+    for name in ("builtin", *names):
+        try:
+            folders.append(find(name))
+        except ModelError as error:
+            log.warning("%s", error)
+    return folders

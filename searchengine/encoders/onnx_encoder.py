@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import threading
-from functools import cached_property
+from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
@@ -36,45 +36,50 @@ class OnnxEncoder(FolderEncoder):
                 f"searchengine models export {folder.path}"
             )
         super().__init__(folder)
-        self._lock = threading.Lock()
+        self._loaded: dict[str, Any] = {}
+        self._loading = threading.Lock()
+        self._computing = threading.Lock()
 
     def encode_images(self, pixels: Pixels) -> Embeddings:
-        """(n, 3, H, W) float32 pixels to (n, dim) normalised embeddings."""
-        if len(pixels) <= _FEW or self._compiled is None:
-            return cast(Embeddings, self._image_session.run(None, {"pixels": pixels})[0])
-        with self._lock:  # a compiled model's own request serves one call at a time
-            return np.array(self._compiled(pixels)[0])
+        """Encode (n, 3, H, W) float32 pixels as (n, dim) normalised embeddings."""
+        compiled = None if len(pixels) <= _FEW else self._once("openvino", self._compile)
+        if compiled is None:
+            session = self._once(IMAGE_GRAPH, self._session)
+            return cast(Embeddings, session.run(None, {"pixels": pixels})[0])
+        with self._computing:  # a compiled model's own request serves one call at a time
+            return np.array(compiled(pixels)[0])
 
     def _encode_tokens(self, tokens: NDArray[np.int64]) -> Embeddings:
-        return cast(Embeddings, self._text_session.run(None, {"tokens": tokens})[0])
+        session = self._once(TEXT_GRAPH, self._session)
+        return cast(Embeddings, session.run(None, {"tokens": tokens})[0])
 
-    @cached_property
-    def _pads_texts(self) -> bool:  # type: ignore[override]
+    @property
+    def _pads_texts(self) -> bool:
         # A graph of fixed length needs padded rows; one of free length masks padding itself.
-        return isinstance(self._text_session.get_inputs()[0].shape[1], int)
+        shape = self._once(TEXT_GRAPH, self._session).get_inputs()[0].shape
+        return isinstance(shape[1], int)
 
-    @cached_property
-    def _text_session(self) -> Any:
-        return self._session(TEXT_GRAPH)
-
-    @cached_property
-    def _image_session(self) -> Any:
-        return self._session(IMAGE_GRAPH)
+    def _once(self, what: str, load: Callable[[str], Any]) -> Any:
+        """Load something on first use; threads that want it meanwhile wait."""
+        with self._loading:
+            if what not in self._loaded:
+                self._loaded[what] = load(what)
+            return self._loaded[what]
 
     def _session(self, graph: str) -> Any:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+        if hasattr(os, "sched_getaffinity"):
+            options.intra_op_num_threads = len(os.sched_getaffinity(0))
         path = self.folder.path / graph
         try:
             return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # noqa: BLE001 - onnxruntime has no common base class
-            raise ModelError(f"{path}: cannot load: {str(error).splitlines()[0]}") from error
+        except Exception as error:  # onnxruntime has no common base class
+            raise ModelError(f"{path}: cannot load: {_first_line(error)}") from error
 
-    @cached_property
-    def _compiled(self) -> Any | None:
+    def _compile(self, _: str) -> Any | None:
         if importlib.util.find_spec("openvino") is None:
             return None
         import openvino
@@ -83,4 +88,8 @@ class OnnxEncoder(FolderEncoder):
         try:
             return openvino.Core().compile_model(str(path), "CPU")
         except RuntimeError as error:
-            raise ModelError(f"{path}: cannot load: {str(error).splitlines()[0]}") from error
+            raise ModelError(f"{path}: cannot load: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -31,14 +31,20 @@ class Preprocess:
     fill: int
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], image_size: Any = 224) -> Preprocess:
-        """Read open_clip's `preprocess_cfg`; raises `ModelError` for an unknown mode."""
-        size = config.get("size") or image_size
+    def from_config(cls, config: dict[str, Any], image_size: Any = None) -> Preprocess:
+        """Read open_clip's `preprocess_cfg`; raises `ModelError` for an unknown mode.
+
+        The image tower's own `image_size`, (height, width) or one number, wins over the
+        configuration's `size`, as in open_clip.
+        """
+        size = image_size or config.get("size") or 224
         height, width = (size, size) if isinstance(size, int) else size
         mode = config.get("resize_mode") or "shortest"
         interpolation = config.get("interpolation") or "bicubic"
         if mode not in ("shortest", "longest", "squash"):
             raise ModelError(f"unknown resize_mode {mode!r} in preprocess_cfg")
+        if interpolation not in ("bicubic", "bilinear", "random"):  # random is bicubic here
+            raise ModelError(f"unknown interpolation {interpolation!r} in preprocess_cfg")
         mean, std = config.get("mean") or CLIP_MEAN, config.get("std") or CLIP_STD
         fill = config.get("fill_color") or 0
         return cls(height, width, tuple(mean), tuple(std), interpolation, mode, fill)
@@ -53,15 +59,17 @@ class Preprocess:
     def _fit(self, image: PIL.Image.Image) -> PIL.Image.Image:
         from PIL import Image, ImageOps
 
-        bilinear = self.interpolation == "bilinear"
+        # open_clip's resize to the shortest side of a target that is not square is always bicubic.
+        is_plain = self.resize_mode != "shortest" or self.width == self.height
+        bilinear = self.interpolation == "bilinear" and is_plain
         filter_ = Image.Resampling.BILINEAR if bilinear else Image.Resampling.BICUBIC
         if self.resize_mode == "squash":
             return image.resize((self.width, self.height), filter_)
         resized = image.resize(self._scaled(image.size), filter_)
         if self.resize_mode == "longest":
             left, top = (self.width - resized.width) // 2, (self.height - resized.height) // 2
-            border = (left, top, self.width - resized.width - left, self.height - resized.height - top)
-            return ImageOps.expand(resized, border, (self.fill,) * 3)
+            right, bottom = self.width - resized.width - left, self.height - resized.height - top
+            return ImageOps.expand(resized, (left, top, right, bottom), (self.fill,) * 3)
         left = round((resized.width - self.width) / 2)
         top = round((resized.height - self.height) / 2)
         return resized.crop((left, top, left + self.width, top + self.height))

@@ -55,11 +55,14 @@ class Tokenizer:
 
         try:
             self._backend = Backend.from_file(str(path))
-        except Exception as error:  # noqa: BLE001 - the library raises bare Exception
-            raise ModelError(f"{path}: not a tokenizer: {error}") from error
+        except Exception as error:  # the library raises nothing narrower
+            raise ModelError(f"{path}: not a tokenizer: {' '.join(str(error).split())}") from error
         options = text_config.get("tokenizer_kwargs") or {}
         is_hugging_face = bool(text_config.get("hf_tokenizer_name"))
-        self._clean = _CLEANING[options.get("clean", "whitespace" if is_hugging_face else "lower")]
+        clean = options.get("clean", "whitespace" if is_hugging_face else "lower")
+        if clean not in _CLEANING:
+            raise ModelError(f"{path.parent}: unknown cleaning {clean!r} in tokenizer_kwargs")
+        self._clean = _CLEANING[clean]
         self._strip_sep = bool(options.get("strip_sep_token"))
         self._sep_id = self._backend.token_to_id("[SEP]")
         self.context_length = int(text_config.get("context_length") or 77)
@@ -73,7 +76,7 @@ class Tokenizer:
         # A lone surrogate (an undecodable byte of the command line) cannot be encoded as UTF-8.
         readable = [text.encode("utf-8", "replace").decode() for text in texts]
         rows = [e.ids for e in self._backend.encode_batch([self._clean(t) for t in readable])]
-        length = self.context_length if pad else max(map(len, rows), default=1)
+        length = self.context_length if pad else max([1, *map(len, rows)])
         tokens = np.full((len(rows), length), self._pad_id, np.int64)
         for row, ids in zip(tokens, rows, strict=True):
             row[: len(ids)] = ids

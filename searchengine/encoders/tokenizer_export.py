@@ -15,7 +15,7 @@ from searchengine.encoders.tokenizer import Tokenizer
 from searchengine.errors import ModelError
 
 # CLIP's own pattern (openai/CLIP, simple_tokenizer.py): contractions, letters, digits, the rest.
-_CLIP_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+_CLIP_PATTERN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 SAMPLE_TEXTS = (
     "",
@@ -32,7 +32,8 @@ SAMPLE_TEXTS = (
 def write_tokenizer(tokenizer: Any, folder: Path, context_length: int) -> None:
     """Save an open_clip tokenizer into a model folder that already has its configuration.
 
-    Raises `ModelError` when the saved copy would give other tokens on a sample of texts.
+    Raises `ModelError`, and leaves no `tokenizer.json`, when the copy would give other tokens on
+    a sample of texts.
     """
     from open_clip.tokenizer import SimpleTokenizer
 
@@ -47,7 +48,10 @@ def write_tokenizer(tokenizer: Any, folder: Path, context_length: int) -> None:
     backend.enable_truncation(context_length)
     backend.enable_padding(length=context_length, pad_id=pad_id)
     backend.save(str(folder / TOKENIZER))
-    _check(tokenizer, folder)
+    difference = difference_on_samples(tokenizer, folder)
+    if difference is not None:
+        (folder / TOKENIZER).unlink()
+        raise ModelError(f"{folder}: cannot copy open_clip's tokenizer: differs on {difference!r}")
 
 
 def _byte_pair_backend(tokenizer: Any) -> Backend:
@@ -60,7 +64,7 @@ def _byte_pair_backend(tokenizer: Any) -> Backend:
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
-    start, end = tokenizer.decoder[tokenizer.sot_token_id], tokenizer.decoder[tokenizer.eot_token_id]
+    start, end = (tokenizer.decoder[i] for i in (tokenizer.sot_token_id, tokenizer.eot_token_id))
     backend.add_special_tokens([start, end])
     backend.post_processor = processors.TemplateProcessing(
         single=f"{start} $A {end}",
@@ -69,11 +73,13 @@ def _byte_pair_backend(tokenizer: Any) -> Backend:
     return backend
 
 
-def _check(tokenizer: Any, folder: Path) -> None:
+def difference_on_samples(tokenizer: Any, folder: Path) -> str | None:
+    """The first sample text to which the folder's `tokenizer.json` gives other tokens, if any."""
     text_config = json.loads((folder / CONFIG).read_bytes())["model_cfg"]["text_cfg"]
     copy = Tokenizer(folder / TOKENIZER, text_config)
     expected = tokenizer(list(SAMPLE_TEXTS)).numpy()
     got = copy(SAMPLE_TEXTS, pad=True)
     for text, a, b in zip(SAMPLE_TEXTS, expected, got, strict=True):
         if not np.array_equal(a, b):
-            raise ModelError(f"{folder / TOKENIZER}: differs from open_clip's tokenizer on {text[:40]!r}")
+            return text[:40]
+    return None

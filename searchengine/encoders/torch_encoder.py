@@ -6,6 +6,8 @@ import contextlib
 import copy
 import io
 import logging
+import pickle
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +16,18 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 
 from searchengine.encoders.base import FolderEncoder
 from searchengine.encoders.folder import WEIGHTS, ModelFolder
 from searchengine.errors import ModelError
 from searchengine.types import Embeddings, Pixels
+
+LOAD_ERRORS = (
+    *(AssertionError, AttributeError, EOFError, KeyError, OSError, RuntimeError, TypeError),
+    *(ValueError, pickle.UnpicklingError, SafetensorError),
+)
+"""What open_clip lets through when a configuration or a checkpoint is broken."""
 
 
 class TorchEncoder(FolderEncoder):
@@ -34,10 +43,13 @@ class TorchEncoder(FolderEncoder):
         model = load_model(folder)
         self._model = model.eval().to(device, memory_format=torch.channels_last)
         self._pinned: torch.Tensor | None = None
+        self._lock = threading.Lock()  # the pinned buffer holds one batch at a time
 
     def encode_images(self, pixels: Pixels) -> Embeddings:
-        """(n, 3, H, W) float32 pixels to (n, dim) normalised embeddings."""
-        with self._inference():
+        """Encode (n, 3, H, W) float32 pixels as (n, dim) normalised embeddings."""
+        if not len(pixels):  # some towers cannot reshape nothing
+            return np.empty((0, self.spec.dim), np.float32)
+        with self._lock, self._inference():
             return _normalised(self._model.encode_image(self._upload(pixels)))
 
     def _encode_tokens(self, tokens: NDArray[np.int64]) -> Embeddings:
@@ -55,14 +67,16 @@ class TorchEncoder(FolderEncoder):
             yield
 
     def _upload(self, pixels: Pixels) -> torch.Tensor:
-        batch = torch.from_numpy(np.ascontiguousarray(pixels))
+        # torch warns about arrays it could not write to.
+        batch = torch.from_numpy(np.require(pixels, np.float32, ("C", "W")))
         if self.device != "cuda":
             return batch.contiguous(memory_format=torch.channels_last)
         # One pinned buffer, kept: the copy to the device then needs no staging by the driver.
         if self._pinned is None or len(self._pinned) < len(batch):
             self._pinned = torch.empty(batch.shape, pin_memory=True)
         staged = self._pinned[: len(batch)].copy_(batch)
-        return staged.to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+        uploaded = staged.to(self.device, non_blocking=True)
+        return uploaded.contiguous(memory_format=torch.channels_last)
 
 
 def _normalised(embeddings: torch.Tensor) -> Embeddings:
@@ -86,8 +100,10 @@ def load_model(folder: ModelFolder) -> Any:
     try:
         with quiet():
             return open_clip.create_model(f"local-dir:{folder.path}", text_cfg=text_config)
-    except (RuntimeError, ValueError, TypeError, OSError, KeyError) as error:
-        raise ModelError(f"{folder.path / WEIGHTS}: open_clip cannot load it: {_line(error)}") from error
+    except LOAD_ERRORS as error:
+        raise ModelError(
+            f"{folder.path / WEIGHTS}: open_clip cannot load it: {one_line(error)}"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -104,7 +120,8 @@ def quiet() -> Iterator[None]:
         root.setLevel(level)
 
 
-def _line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """What an error of another library says, on one line and not too long."""
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 

@@ -1,0 +1,77 @@
+"""Tiny model folders, each made once; a test that changes one works on a copy."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from searchengine.encoders import ModelFolder
+from searchengine.encoders.export import export
+from searchengine.encoders.folder import CARD, IMAGE_GRAPH, TEXT_GRAPH, TOKENIZER, WEIGHTS
+from searchengine.encoders.torch_encoder import load_model, save_weights
+from tests.models import make_clip_folder, make_hf_folder
+
+DERIVED = (IMAGE_GRAPH, TEXT_GRAPH, CARD)
+
+
+@pytest.fixture(scope="session")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
+    return make_clip_folder(tmp_path_factory.mktemp("models") / "clip")
+
+
+@pytest.fixture(scope="session")
+def hf_folder(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
+    return make_hf_folder(tmp_path_factory.mktemp("models") / "hf")
+
+
+@pytest.fixture(scope="session")
+def exported_clip(clip_folder: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
+    """The CLIP with weights in half precision, and all that can be derived made by `export`."""
+    path = tmp_path_factory.mktemp("models") / "clip16"
+    shutil.copytree(clip_folder.path, path)
+    save_weights(load_model(clip_folder), path / WEIGHTS, torch.float16)
+    for name in (*DERIVED, TOKENIZER):
+        (path / name).unlink()
+    return export(path)
+
+
+@pytest.fixture(scope="session")
+def exported_hf(hf_folder: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
+    """As `exported_clip`, with the tokenizer as the Hugging Face hub would have it: unpadded."""
+    path = tmp_path_factory.mktemp("models") / "hf16"
+    shutil.copytree(hf_folder.path, path)
+    save_weights(load_model(hf_folder), path / WEIGHTS, torch.float16)
+    for name in DERIVED:
+        (path / name).unlink()
+    return export(path)
+
+
+@pytest.fixture(params=["clip_folder", "hf_folder", "exported_clip", "exported_hf"])
+def folder(request: pytest.FixtureRequest) -> ModelFolder:
+    """Each of the four folders in turn."""
+    result: ModelFolder = request.getfixturevalue(request.param)
+    return result
+
+
+@pytest.fixture(params=["clip_folder", "hf_folder"])
+def float32_folder(request: pytest.FixtureRequest) -> ModelFolder:
+    """Each of the two folders with weights in single precision."""
+    result: ModelFolder = request.getfixturevalue(request.param)
+    return result
+
+
+@pytest.fixture
+def copied_clip(clip_folder: ModelFolder, tmp_path: Path) -> Path:
+    """A copy of the CLIP folder to spoil."""
+    return Path(shutil.copytree(clip_folder.path, tmp_path / "copy"))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder of pulled models."""
+    path = tmp_path / "home" / "models"
+    monkeypatch.setattr("searchengine.encoders.names.models_home", lambda: path)
+    return path

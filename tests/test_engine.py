@@ -1,0 +1,105 @@
+"""The Python API, with the built-in model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+import searchengine
+from searchengine import SearchEngine
+from searchengine.errors import IndexFolderError, IndexModelError, ModelError
+from searchengine.index import Index
+from searchengine.types import EncoderSpec
+from tests.pictures import fill, jpeg
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> SearchEngine:
+    home = tmp_path_factory.mktemp("home")
+    fill(home / "photos", 6)
+    opened = SearchEngine.open(home / "index")
+    opened.index(home / "photos")
+    return opened
+
+
+def test_the_readme_example(engine: SearchEngine) -> None:
+    hits = engine.search("a red boat at dusk", k=5)
+    assert len(hits) == 5
+    for hit in hits:
+        assert -1 <= hit.score <= 1
+        assert Path(hit.path).is_file()
+
+
+def test_similar_takes_path_bytes_and_id(engine: SearchEngine) -> None:
+    (image,) = engine.catalog.images([2])
+    assert engine.similar(image.path, k=1)[0].id == 2
+    assert engine.similar(Path(image.path).read_bytes(), k=1)[0].id == 2
+    assert 2 not in [hit.id for hit in engine.similar(2, k=6)]
+
+
+def test_many_queries_equal_single_ones(engine: SearchEngine) -> None:
+    texts = ["red", "a very long description of a green field under a blue sky", "sea"]
+    together = engine.search_many(texts, k=3)
+    for text, hits in zip(texts, together, strict=True):
+        alone = engine.search(text, k=3)
+        assert [hit.id for hit in hits] == [hit.id for hit in alone]
+        assert np.allclose([h.score for h in hits], [h.score for h in alone], atol=1e-4)
+
+
+def test_refresh_brings_every_folder_up_to_date(tmp_path: Path) -> None:
+    fill(tmp_path / "a", 1)
+    fill(tmp_path / "b", 1, first=5)
+    with SearchEngine.open(tmp_path / "index") as engine:
+        engine.index(tmp_path / "a", tmp_path / "b")
+        fill(tmp_path / "b", 1, first=9)
+        report = engine.refresh()
+    assert (report.added, report.unchanged) == (1, 2)
+
+
+def test_a_photograph_and_its_rotated_twin_are_the_same(tmp_path: Path) -> None:
+    scene = Image.linear_gradient("L").resize((640, 480)).convert("RGB")
+    draw = ImageDraw.Draw(scene)
+    draw.rectangle((80, 300, 260, 460), fill=(150, 60, 40))
+    draw.polygon([(60, 300), (170, 200), (280, 300)], fill=(90, 30, 20))
+    draw.ellipse((480, 40, 580, 140), fill=(250, 220, 80))
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    scene.save(photos / "upright.jpg", quality=95)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    scene.transpose(Image.Transpose.ROTATE_90).save(photos / "turned.jpg", quality=95, exif=exif)
+    with SearchEngine.open(tmp_path / "index") as engine:
+        engine.index(photos)
+        first, second = engine.catalog.embeddings([1, 2])
+    assert first @ second >= 0.98
+
+
+def test_opening_what_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(IndexFolderError, match="searchengine index FOLDER"):
+        SearchEngine.open(tmp_path / "index", create=False)
+    with pytest.raises(ModelError, match="no model named"):
+        SearchEngine.open(tmp_path / "index", model="nonsense")
+    assert not (tmp_path / "index").exists()
+
+
+def test_model_that_changed_since_is_refused(tmp_path: Path) -> None:
+    Index.create(tmp_path / "index", EncoderSpec("builtin", "0" * 64, 384)).close()
+    with (
+        SearchEngine.open(tmp_path / "index") as engine,
+        pytest.raises(IndexModelError, match="--re-embed"),
+    ):
+        engine.search("anything")
+
+
+def test_an_example_in_an_empty_index_has_no_hits(tmp_path: Path) -> None:
+    with SearchEngine.open(tmp_path / "index") as engine:
+        assert engine.similar(jpeg(1)) == []
+        assert engine.search("anything") == []
+
+
+def test_the_package_says_what_it_has_not() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = searchengine.Nothing

@@ -1,0 +1,85 @@
+"""The house's rules about who imports whom, read from the imports themselves."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "searchengine"
+
+LEVELS = {
+    "types": 0,
+    "errors": 0,
+    "images": 1,
+    "encoders": 1,
+    "catalog": 1,
+    "vectors": 1,
+    "index": 2,
+    "soundness": 2,
+    "ingest": 3,
+    "query": 3,
+    "reembedding": 3,
+    "engine": 4,
+    "cli": 5,
+    "__main__": 6,
+    "__init__": 6,
+}
+SIBLINGS = {
+    ("errors", "types"),
+    ("index", "soundness"),
+    ("reembedding", "ingest"),
+    ("__main__", "__init__"),
+    ("cli", "__init__"),  # the version
+}
+ONLY_IN = {"torch": "encoders", "open_clip": "encoders", "sqlalchemy": "catalog", "faiss": "vectors"}
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def room(module: Path) -> str:
+    return module.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(module: Path, *, at_top: bool = False) -> Iterator[str]:
+    """The dotted names a module imports; with `at_top`, only those it imports when it is loaded."""
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    nodes = ast.iter_child_nodes(tree) if at_top else ast.walk(tree)
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda m: str(m.relative_to(PACKAGE)))
+def test_imports_go_downward_only(module: Path) -> None:
+    here = room(module)
+    for name in imports(module):
+        parts = name.split(".")
+        if parts[0] != "searchengine":
+            continue
+        there = parts[1] if len(parts) > 1 and parts[1] in LEVELS else "__init__"
+        if there in (here, "__init__") or (here, there) in SIBLINGS:
+            continue
+        assert LEVELS[there] < LEVELS[here], f"{here} imports {there}"
+
+
+def test_every_room_has_a_level() -> None:
+    assert {room(module) for module in modules()} <= LEVELS.keys()
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda m: str(m.relative_to(PACKAGE)))
+def test_each_third_party_library_has_one_room(module: Path) -> None:
+    for name in imports(module):
+        owner = ONLY_IN.get(name.split(".")[0])
+        assert owner in (None, room(module)), f"{name} belongs in {owner}"
+
+
+def test_index_never_imports_an_encoder() -> None:
+    assert not any("encoders" in name for name in imports(PACKAGE / "index.py"))
