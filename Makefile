@@ -41,7 +41,7 @@ lint: $(VENV)/.installed-dev  ## ruff and mypy
 check: lint test  ## lint and test
 
 bench: $(VENV)/.installed-dev  ## the benchmarks of docs/experiments.md
-	$(BIN)/python scripts/bench.py
+	$(BIN)/python scripts/bench.py $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 docs: $(VENV)/.installed-dev  ## write the generated pages anew
 	$(BIN)/python scripts/cli_reference.py
