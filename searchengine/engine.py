@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from searchengine import encoders, query
 from searchengine.errors import IndexModelError
 from searchengine.index import Index
-from searchengine.ingest import Progress, Report, Selection, ingest
-from searchengine.types import Encoder, Hit
+from searchengine.types import Encoder, Hit, Progress
+
+if TYPE_CHECKING:  # reading pictures is imported when pictures are read: a text query is faster
+    from searchengine.ingest import Report, Selection
 
 DEFAULT_MODEL = "builtin"
 
@@ -34,7 +37,12 @@ class SearchEngine:
 
     @classmethod
     def open(
-        cls, folder: str | Path, *, model: str | None = None, device: str = "auto", create: bool = True
+        cls,
+        folder: str | Path,
+        *,
+        model: str | None = None,
+        device: str = "auto",
+        create: bool = True,
     ) -> SearchEngine:
         """Open the index in `folder`, or create it for `model` (default: the built-in one).
 
@@ -52,6 +60,28 @@ class SearchEngine:
         """Whether there is an index in `folder`."""
         return Index.exists(folder)
 
+    @classmethod
+    def re_embed(
+        cls,
+        folder: str | Path,
+        model: str,
+        device: str = "auto",
+        progress: Progress = lambda done, total: None,
+        stop: threading.Event | None = None,
+    ) -> bool:
+        """Change the index in `folder` to another model; see `searchengine.reembedding.re_embed`.
+
+        Does nothing when that is its model already. An engine that is open on the index meanwhile
+        answers with the old model until the end, and then raises `IndexModelError`.
+        """
+        from searchengine.reembedding import re_embed
+
+        found = encoders.find(model)
+        with Index.open(Path(folder).expanduser()) as index:
+            if index.spec.fingerprint == found.spec.fingerprint:
+                return True
+            return re_embed(index, encoders.load(found, device), progress, stop)
+
     def close(self) -> None:
         """Close the index."""
         self.catalog.close()
@@ -60,24 +90,26 @@ class SearchEngine:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
-    def encoder(self, device: str = "cpu") -> Encoder:
+    def encoder(self, device: str) -> Encoder:
         """The index's encoder on a device, loaded once.
 
-        Queries use the CPU by default: a text takes a few milliseconds there, importing torch
-        seconds. Raises `ModelError`, or `IndexModelError` when the model folder changed since.
+        Raises `ModelError`, or `IndexModelError` when the model folder changed since.
         """
         with self._lock:
             if device not in self._encoders:
                 folder, made_by = encoders.find(self.catalog.spec.name), self.catalog.spec
                 if folder.spec.fingerprint != made_by.fingerprint:
                     raise IndexModelError(
-                        f"the model {made_by.name} has changed since {self.catalog.folder} was made; "
-                        f"embed its images anew: searchengine index --re-embed --index "
-                        f"{self.catalog.folder} --model {made_by.name}"
+                        f"{made_by.name} has changed since {self.catalog.folder} was made with it; "
+                        f"embed its images anew: searchengine index --re-embed "
+                        f"--index {self.catalog.folder} --model {made_by.name}"
                     )
                 self._encoders[device] = encoders.load(folder, device)
             return self._encoders[device]
@@ -85,14 +117,20 @@ class SearchEngine:
     def index(
         self,
         *folders: str | Path,
-        selection: Selection = Selection(),
+        selection: Selection | None = None,
         progress: Progress = lambda done, total: None,
         stop: threading.Event | None = None,
     ) -> Report:
         """Add picture folders, or bring them up to date; see `searchengine.ingest.ingest`."""
+        from searchengine.ingest import ingest
+
         return ingest(
-            self.catalog, lambda: self.encoder(self.device), folders, selection, progress, stop
+            self.catalog, partial(self.encoder, self.device), folders, selection, progress, stop
         )
+
+    def _query_encoder(self) -> Encoder:
+        # A text takes a few milliseconds on the CPU; importing torch for a GPU takes seconds.
+        return self.encoder("cpu" if self.device == "auto" else self.device)
 
     def refresh(self, **options: Any) -> Report:
         """Bring every folder of the index up to date."""
@@ -104,7 +142,7 @@ class SearchEngine:
 
     def search_many(self, texts: Sequence[str], k: int = 10) -> list[list[Hit]]:
         """The k nearest images for each of many texts."""
-        return query.search_texts(self.catalog, self.encoder(), texts, k)
+        return query.search_texts(self.catalog, self._query_encoder(), texts, k)
 
     def similar(self, example: str | Path | bytes | int, k: int = 10) -> list[Hit]:
         """The k images nearest to an example: a path, a file's content, or an image's id."""
@@ -112,4 +150,4 @@ class SearchEngine:
             return query.search_indexed(self.catalog, example, k)
         if self.catalog.count == 0:
             return []
-        return query.search_example(self.catalog, self.encoder(), example, k)
+        return query.search_example(self.catalog, self._query_encoder(), example, k)

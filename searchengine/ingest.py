@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +32,13 @@ from searchengine.types import (
     ImageInfo,
     IndexedImage,
     Pixels,
+    Progress,
 )
 
 log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
 _COMMIT_SECONDS = 2.0
 _DECODERS = os.cpu_count() or 1
@@ -55,7 +59,11 @@ class Selection:
 
 @dataclass
 class Report:
-    """What a run found: every picture file counts in exactly one of the first five, but `removed`."""
+    """What a run found.
+
+    Every picture file counts once, as added, changed, moved, unchanged or failed; `removed` are
+    images whose file is gone. `failed` includes those skipped because they failed before.
+    """
 
     added: int = 0
     changed: int = 0
@@ -73,15 +81,11 @@ class Report:
         return read / self.seconds if self.seconds else 0.0
 
 
-Progress = Callable[[int, int], None]
-"""Called with (files done, files to do) after every batch."""
-
-
 def ingest(
     index: Index,
     load_encoder: Callable[[], Encoder],
     folders: Iterable[str | Path],
-    selection: Selection = Selection(),
+    selection: Selection | None = None,
     progress: Progress = lambda done, total: None,
     stop: threading.Event | None = None,
 ) -> Report:
@@ -91,7 +95,7 @@ def ingest(
     after the batch in hand: what is done is kept, and the next run goes on from there. Raises
     `ImageError` before anything is removed when a folder cannot be listed.
     """
-    run = _Run(index, load_encoder, selection, stop or threading.Event())
+    run = _Run(index, load_encoder, selection or Selection(), stop or threading.Event())
     return run(folders, progress)
 
 
@@ -108,15 +112,18 @@ class _Scan:
     forgotten: list[ImageFile]
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """A file that was read: its content is either known already, decoded, or unreadable."""
+class _Decoded(NamedTuple):
+    info: ImageInfo
+    pixels: Pixels
+
+
+class _Read(NamedTuple):
+    """A file that was read. Its content is `decoded`, or known already, or there is a `reason`."""
 
     file: ImageFile
     id: int | None
     digest: bytes = b""
-    info: ImageInfo | None = None
-    pixels: Pixels | None = None
+    decoded: _Decoded | None = None
     reason: str = ""
 
 
@@ -134,7 +141,8 @@ class _Run:
         self.stop = stop
         self.report = Report()
         self.changes = Changes()
-        self.fresh: dict[bytes, NewImage] = {}  # content in `changes`, not yet in the catalog
+        # Content encoded since the last commit, which the catalog does not know yet.
+        self.fresh: dict[bytes, tuple[ImageInfo, NDArray[np.float32]]] = {}
         self.relocated: set[int] = set()
         self.committed_at = time.monotonic()
 
@@ -181,8 +189,10 @@ class _Run:
     def _compare(
         self, root: str, under: str, known: dict[str, Any], failed: dict[str, Any]
     ) -> tuple[list[_Task], tuple[str, ...]]:
-        """Walk; take what is still there out of `known` and `failed`. Returns what is to be read
-        and the prefixes below which nothing can be said."""
+        """Walk, and take what is still there out of `known` and `failed`.
+
+        Returns what is to be read, and the prefixes below which nothing can be said.
+        """
         todo: list[_Task] = []
         unlisted: list[str] = []
         options = self.selection
@@ -209,7 +219,7 @@ class _Run:
         done = 0
         progress(0, len(todo))
         with ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode") as pool:
-            results = _look_ahead(
+            results = look_ahead(
                 pool, lambda task: self._read(encoder, task), todo, 2 * encoder.batch_size
             )
             while not self.stop.is_set() and (batch := list(islice(results, encoder.batch_size))):
@@ -227,39 +237,42 @@ class _Run:
             digest = images.digest(file.absolute)
             if self.index.by_digest([digest]):
                 return _Read(file, id_, digest)
-            return _decode(encoder, file, id_, digest)
+            picture = images.read(file.absolute, min_side=min(encoder.pixel_shape[1:]))
+            decoded = _Decoded(picture.info, encoder.preprocess(picture.image))
+            return _Read(file, id_, digest, decoded)
         except ImageError as error:
             return _Read(file, id_, reason=str(error))
 
     def _settle(self, encoder: Encoder, batch: list[_Read]) -> None:
         """Decide for every file of a batch what becomes of it."""
-        known = self.index.by_digest({item.digest for item in batch if not item.reason})
+        known = self._known(batch)
         # What the catalog knew when the pool looked may have been overwritten since.
         batch = [
             self._read(encoder, (item.file, item.id))
-            if not item.reason and item.pixels is None and item.digest not in known
+            if not (item.reason or item.decoded or item.digest in known)
             else item
             for item in batch
         ]
-        new = {item.digest: item for item in batch if item.pixels is not None}
-        new = {d: item for d, item in new.items() if d not in known and d not in self.fresh}
-        self._encode(encoder, list(new.values()))
+        self._encode(encoder, {i.digest: i.decoded for i in batch if i.digest not in known})
         for item in batch:
-            if not item.reason and item.digest in known:
-                self._reuse(item, known[item.digest])
-            elif not item.reason:
-                twin = self.fresh[item.digest]
-                self._put(item, twin.info, twin.embedding)
-            else:
+            if item.reason:
                 self.report.failed += 1
                 self.changes.failed.append(Failure(item.file, item.reason))
+            elif item.digest in known:
+                self._reuse(item, known[item.digest])
+            else:
+                self._put(item, *self.fresh[item.digest])
 
-    def _encode(self, encoder: Encoder, items: list[_Read]) -> None:
-        if not items:
-            return
-        embeddings = encoder.encode_images(np.stack([item.pixels for item in items]))
-        for item, embedding in zip(items, embeddings, strict=True):
-            self.fresh[item.digest] = NewImage(item.file, item.digest, item.info, embedding)
+    def _known(self, batch: list[_Read]) -> dict[bytes, list[IndexedImage]]:
+        return self.index.by_digest({item.digest for item in batch if not item.reason})
+
+    def _encode(self, encoder: Encoder, contents: dict[bytes, _Decoded | None]) -> None:
+        """Encode each new content once, whichever files have it."""
+        new = {d: c for d, c in contents.items() if c is not None and d not in self.fresh}
+        if new:
+            embeddings = encoder.encode_images(np.stack([c.pixels for c in new.values()]))
+            for (digest, content), embedding in zip(new.items(), embeddings, strict=True):
+                self.fresh[digest] = content.info, embedding
 
     def _reuse(self, item: _Read, same: list[IndexedImage]) -> None:
         """A file whose content the catalog knows: touched, moved from elsewhere, or a copy."""
@@ -306,16 +319,11 @@ def _is_gone(file: ImageFile) -> bool:
     return os.path.isdir(file.root) and not os.path.lexists(file.absolute)
 
 
-def _decode(encoder: Encoder, file: ImageFile, id_: int | None, digest: bytes) -> _Read:
-    picture = images.read(file.absolute, min_side=min(encoder.pixel_shape[1:]))
-    return _Read(file, id_, digest, picture.info, encoder.preprocess(picture.image))
-
-
-def _look_ahead(
-    pool: ThreadPoolExecutor, read: Callable[[_Task], _Read], tasks: Iterable[_Task], ahead: int
-) -> Iterator[_Read]:
+def look_ahead(
+    pool: ThreadPoolExecutor, read: Callable[[_T], _R], tasks: Iterable[_T], ahead: int
+) -> Iterator[_R]:
     """Read in the pool, in order, never more than `ahead` tasks before the one asked for."""
-    waiting: deque[Future[_Read]] = deque()
+    waiting: deque[Future[_R]] = deque()
     for task in tasks:
         waiting.append(pool.submit(read, task))
         if len(waiting) >= ahead:

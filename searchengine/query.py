@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from searchengine import images
 from searchengine.errors import ImageError, QueryError
 from searchengine.index import Index
 from searchengine.types import Embeddings, Encoder, Hit
@@ -31,6 +30,8 @@ def embed_example(encoder: Encoder, example: str | Path | bytes) -> Embeddings:
 
     Raises `QueryError` when it cannot be read as a picture.
     """
+    from searchengine import images  # not for a text query, which is faster without
+
     min_side = min(encoder.pixel_shape[1:])
     try:
         if isinstance(example, bytes):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -18,6 +18,9 @@ Embeddings: TypeAlias = NDArray[np.float32]
 
 Pixels: TypeAlias = NDArray[np.float32]
 """(3, H, W) or (n, 3, H, W) float32: channels scaled and normalised as the encoder wants them."""
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called with (images done, images to do) as a run goes on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,9 @@ def test_touched_file_is_read_but_not_encoded(photos: Collection) -> None:
 def test_hundred_moved_files_are_not_encoded_again(photos: Collection) -> None:
     fill(photos.folder / "old", 100)
     photos.run()
-    ids = {Path(path).name: state[0] for path, state in photos.index.files(str(photos.folder)).items()}
+    ids = {
+        Path(path).name: state[0] for path, state in photos.index.files(str(photos.folder)).items()
+    }
     (photos.folder / "old").rename(photos.folder / "new")
     assert counts(photos.run()) == {"moved": 100}
     assert photos.encoder.encoded == 0
@@ -263,7 +265,9 @@ def test_stopped_run_keeps_what_is_done_and_the_next_goes_on(photos: Collection)
         if done >= 16:
             stop.set()
 
-    report = ingest(photos.index, lambda: photos.encoder, [photos.folder], progress=stop_early, stop=stop)
+    report = ingest(
+        photos.index, lambda: photos.encoder, [photos.folder], progress=stop_early, stop=stop
+    )
     assert report.interrupted
     assert 16 <= photos.index.count < 64
     assert counts(photos.run()) == {"added": 64 - report.added, "unchanged": report.added}
@@ -280,7 +284,9 @@ def test_second_writer_is_refused_and_nothing_is_lost(photos: Collection, tmp_pa
                 ingest(other, lambda: photos.encoder, [tmp_path / "other"])
 
     with pytest.raises(IndexChangedError, match="another process"):
-        ingest(photos.index, lambda: photos.encoder, [photos.folder], progress=another_process_writes)
+        ingest(
+            photos.index, lambda: photos.encoder, [photos.folder], progress=another_process_writes
+        )
     assert photos.index.check() == []
     photos.run()
     assert photos.index.count == 48
@@ -290,7 +296,9 @@ def test_second_writer_is_refused_and_nothing_is_lost(photos: Collection, tmp_pa
 def test_progress_reaches_its_total(photos: Collection) -> None:
     fill(photos.folder, 20)
     seen: list[tuple[int, int]] = []
-    ingest(photos.index, lambda: photos.encoder, [photos.folder], progress=lambda *at: seen.append(at))
+    ingest(
+        photos.index, lambda: photos.encoder, [photos.folder], progress=lambda *at: seen.append(at)
+    )
     assert seen[0] == (0, 20)
     assert seen[-1] == (20, 20)
     assert seen == sorted(seen)

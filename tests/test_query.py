@@ -31,7 +31,9 @@ def test_texts_equal_brute_force(index: Index) -> None:
     ids = np.arange(1, 21)
     texts = ["one", "two", "a longer one"]
     scores = ENCODER.encode_texts(texts) @ index.embeddings(ids.tolist()).T
-    for text, row, hits in zip(texts, scores, query.search_texts(index, ENCODER, texts, 5), strict=True):
+    for text, row, hits in zip(
+        texts, scores, query.search_texts(index, ENCODER, texts, 5), strict=True
+    ):
         assert [hit.id for hit in hits] == ids[np.argsort(-row)[:5]].tolist(), text
         assert np.allclose([hit.score for hit in hits], np.sort(row)[::-1][:5], atol=1e-3)
 

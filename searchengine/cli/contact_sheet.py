@@ -57,7 +57,9 @@ def write_contact_sheet(path: Path, query: str, hits: Sequence[Hit]) -> None:
     try:
         path.write_text(page, encoding="utf-8", errors="replace")
     except OSError as error:
-        raise SearchEngineError(f"cannot write {path}: {error.strerror}; name another file") from error
+        raise SearchEngineError(
+            f"cannot write {path}: {error.strerror}; name another file"
+        ) from error
 
 
 def _figure(rank: int, hit: Hit) -> str:

@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 from click.core import ParameterSource
@@ -34,16 +34,23 @@ COUNTS = ("added", "changed", "moved", "removed", "unchanged", "failed")
     help="Model of a new index: builtin, ARCH/PRETRAINED, or a model folder.",
 )
 @device_option("auto")
-@click.option("--include-hidden", is_flag=True, help="Take files and folders that start with a dot.")
-@click.option("--exclude", multiple=True, metavar="PATTERN", help="Skip what matches (gitignore syntax).")
+@click.option(
+    "--include-hidden", is_flag=True, help="Take files and folders that start with a dot."
+)
+@click.option(
+    "--exclude", multiple=True, metavar="PATTERN", help="Skip what matches (gitignore syntax)."
+)
 @click.option("--retry-failed", is_flag=True, help="Read files again that could not be read.")
 @click.option("--allow-empty", is_flag=True, help="Drop the images of a folder that is empty now.")
-@click.option("--re-embed", is_flag=True, help="Change the index to --model: embed every image anew.")
+@click.option(
+    "--re-embed", is_flag=True, help="Change the index to --model: embed every image anew."
+)
 @json_option
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @click.pass_context
 def index(
     ctx: click.Context,
+    /,
     folders: tuple[str, ...],
     index_folder: Path,
     model: str,
@@ -68,7 +75,9 @@ def index(
         )
     if re_embed:
         with progress("images", quiet=quiet) as report_progress, _stop_on_interrupt() as stop:
-            SearchEngine.re_embed(index_folder, model, device, report_progress, stop)
+            done = SearchEngine.re_embed(index_folder, model, device, report_progress, stop)
+        if not done:
+            _interrupted(ctx)
     elif SearchEngine.exists(index_folder) and not is_explicit:
         model = ""  # an index remembers its model
     with SearchEngine.open(index_folder, model=model or None, device=device) as engine:
@@ -82,8 +91,12 @@ def index(
             )
     _show(report, as_json)
     if report.interrupted:
-        click.echo("interrupted; what is done is kept, the next run goes on from here", err=True)
-        ctx.exit(130)
+        _interrupted(ctx)
+
+
+def _interrupted(ctx: click.Context) -> NoReturn:
+    click.echo("interrupted; what is done is kept, the next run goes on from here", err=True)
+    ctx.exit(130)
 
 
 @contextlib.contextmanager

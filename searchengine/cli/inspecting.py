@@ -44,8 +44,12 @@ def info(index_folder: Path, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--repair", is_flag=True, help="Mend what is unsound; images that lost their vector "
-              "are dropped, and the next `index` reads them again.")
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="Mend what is unsound; images that lost their vector "
+    "are dropped, and the next `index` reads them again.",
+)
 @index_option
 @json_option
 @click.pass_context
@@ -64,7 +68,9 @@ def check(ctx: click.Context, repair: bool, index_folder: Path, as_json: bool) -
             click.echo(f"repaired: {line}")
         for line in problems:
             click.echo(f"problem: {line}")
-        verdict = "sound" if not problems else "not sound; mend it with: searchengine check --repair"
+        verdict = (
+            "sound" if not problems else "not sound; mend it with: searchengine check --repair"
+        )
         click.echo(f"{index_folder}: {count} images, {verdict}")
     if problems:
         ctx.exit(1)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def echo_json(value: Any) -> None:
-    """Print one JSON object on one line; undecodable bytes of a path stay `\\udcXX` escapes."""
+    """Print one JSON object on one line; undecodable bytes of a path stay lone surrogates."""
     click.echo(json.dumps(value))
 
 

@@ -53,7 +53,9 @@ def search(
     if (text is None) == (from_file is None):
         raise click.UsageError("give either TEXT or --from-file FILE")
     if from_file is not None and html is not None:
-        raise click.UsageError("--html shows the hits of one query; it does not go with --from-file")
+        raise click.UsageError(
+            "--html shows the hits of one query; it does not go with --from-file"
+        )
     from searchengine.engine import SearchEngine
 
     with SearchEngine.open(index_folder, device=device, create=False) as engine:

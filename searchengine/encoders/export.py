@@ -30,7 +30,6 @@ from searchengine.encoders.names import pulled_folder
 from searchengine.encoders.onnx_encoder import OnnxEncoder
 from searchengine.encoders.tokenizer_export import difference_on_samples, write_tokenizer
 from searchengine.encoders.torch_encoder import (
-    LOAD_ERRORS,
     TorchEncoder,
     one_line,
     quiet,
@@ -103,7 +102,7 @@ def _ensure_tokenizer(path: Path) -> None:
     try:
         with quiet():
             tokenizer = open_clip.get_tokenizer(f"local-dir:{path}")
-    except LOAD_ERRORS as error:
+    except Exception as error:  # open_clip raises anything
         raise ModelError(f"{path}: open_clip has no tokenizer for it: {one_line(error)}") from error
     if not (path / TOKENIZER).is_file() or difference_on_samples(tokenizer, path) is not None:
         write_tokenizer(tokenizer, path, tokenizer.context_length)
@@ -154,7 +153,7 @@ def pull(name: str) -> ModelFolder:
                 force_quick_gelu=bool(config.get("quick_gelu")),
             )
             tokenizer = open_clip.get_tokenizer(architecture)
-    except LOAD_ERRORS as error:
+    except Exception as error:  # open_clip raises anything
         hint = "without a network, copy a model folder from another machine and name its path"
         raise ModelError(
             f"cannot fetch {name}: {one_line(error)}{f'; {hint} with --model' if tag else ''}"

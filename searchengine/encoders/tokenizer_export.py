@@ -15,7 +15,8 @@ from searchengine.encoders.tokenizer import Tokenizer
 from searchengine.errors import ModelError
 
 # CLIP's own pattern (openai/CLIP, simple_tokenizer.py): contractions, letters, digits, the rest.
-_CLIP_PATTERN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+# It ignores case, so U+017F after "'" is a contraction, and U+0345, which folds to a letter, drops.
+_CLIP_PATTERN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}\x{345}]+"
 
 SAMPLE_TEXTS = (
     "",

@@ -6,7 +6,6 @@ import contextlib
 import copy
 import io
 import logging
-import pickle
 import threading
 import warnings
 from collections.abc import Iterator
@@ -16,18 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 
 from searchengine.encoders.base import FolderEncoder
 from searchengine.encoders.folder import WEIGHTS, ModelFolder
 from searchengine.errors import ModelError
 from searchengine.types import Embeddings, Pixels
-
-LOAD_ERRORS = (
-    *(AssertionError, AttributeError, EOFError, KeyError, OSError, RuntimeError, TypeError),
-    *(ValueError, pickle.UnpicklingError, SafetensorError),
-)
-"""What open_clip lets through when a configuration or a checkpoint is broken."""
 
 
 class TorchEncoder(FolderEncoder):
@@ -100,7 +92,7 @@ def load_model(folder: ModelFolder) -> Any:
     try:
         with quiet():
             return open_clip.create_model(f"local-dir:{folder.path}", text_cfg=text_config)
-    except LOAD_ERRORS as error:
+    except Exception as error:  # a broken checkpoint can make open_clip raise anything
         raise ModelError(
             f"{folder.path / WEIGHTS}: open_clip cannot load it: {one_line(error)}"
         ) from error

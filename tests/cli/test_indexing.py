@@ -40,8 +40,17 @@ def test_json_is_one_line_with_the_fixed_keys(run: Run, tmp_path: Path) -> None:
     fill(tmp_path / "photos", 3)
     result = run("index", tmp_path / "photos", "--index", tmp_path / "index", "--json")
     (line,) = json_lines(result)
-    counts = {key: line[key] for key in ("added", "changed", "moved", "removed", "unchanged", "failed")}
-    assert counts == {"added": 3, "changed": 0, "moved": 0, "removed": 0, "unchanged": 0, "failed": 0}
+    counts = {
+        key: line[key] for key in ("added", "changed", "moved", "removed", "unchanged", "failed")
+    }
+    assert counts == {
+        "added": 3,
+        "changed": 0,
+        "moved": 0,
+        "removed": 0,
+        "unchanged": 0,
+        "failed": 0,
+    }
     assert line["seconds"] > 0
     assert line["images_per_second"] > 0
 
@@ -98,10 +107,15 @@ def test_another_model_is_refused_with_the_command_that_re_embeds(
 ) -> None:
     result = run("index", indexed / "photos", "--index", indexed / "index", "--model", other_model)
     assert result.exit_code == 1
-    assert f"searchengine index --re-embed --index {indexed / 'index'} --model {other_model}" in result.stderr
+    assert (
+        f"searchengine index --re-embed --index {indexed / 'index'} --model {other_model}"
+        in result.stderr
+    )
 
 
-def test_environment_model_counts_at_creation_only(run: Run, indexed: Path, other_model: Path) -> None:
+def test_environment_model_counts_at_creation_only(
+    run: Run, indexed: Path, other_model: Path
+) -> None:
     environment = {"SEARCHENGINE_MODEL": str(other_model)}
     result = run("index", indexed / "photos", "--index", indexed / "index", env=environment)
     assert result.exit_code == 0

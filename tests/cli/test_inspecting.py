@@ -10,7 +10,12 @@ from tests.cli.conftest import Run, json_lines
 
 def test_info_lists_failures_with_their_reason(run: Run, indexed: Path) -> None:
     (facts,) = json_lines(run("info", "--index", indexed / "index", "--json"))
-    assert (facts["images"], facts["failed"], facts["model"], facts["dim"]) == (12, 1, "builtin", 384)
+    assert (facts["images"], facts["failed"], facts["model"], facts["dim"]) == (
+        12,
+        1,
+        "builtin",
+        384,
+    )
     (failure,) = facts["failures"]
     assert failure["path"] == str(indexed / "photos" / "broken.jpg")
     assert "not a picture" in failure["reason"]

@@ -86,12 +86,16 @@ def test_from_file_answers_every_line_in_order(run: Run, indexed: Path, tmp_path
     queries = [f"picture number {n}" for n in range(300)]
     queries[7] = ""
     (tmp_path / "queries.txt").write_text("\n".join(queries) + "\n")
-    result = run("search", "--from-file", tmp_path / "queries.txt", "-k", 1, "--index", indexed / "index")
+    result = run(
+        "search", "--from-file", tmp_path / "queries.txt", "-k", 1, "--index", indexed / "index"
+    )
     answers = json_lines(result)
     assert [answer["query"] for answer in answers] == queries
     assert answers[7]["hits"] == []
     assert "error" in answers[7]
-    alone = json_lines(run("search", queries[42], "-k", 1, "--index", indexed / "index", "--json"))[0]
+    alone = json_lines(run("search", queries[42], "-k", 1, "--index", indexed / "index", "--json"))[
+        0
+    ]
     assert answers[42]["hits"][0]["id"] == alone["hits"][0]["id"]
 
 

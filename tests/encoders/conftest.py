@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from searchengine.encoders.export import export
 from searchengine.encoders.folder import CARD, IMAGE_GRAPH, TEXT_GRAPH, TOKENIZER, WEIGHTS
 from searchengine.encoders.torch_encoder import load_model, save_weights
 from tests.models import make_clip_folder, make_hf_folder
+
+# torch's exporter traces its work through this logger; pytest would keep megabytes of it.
+logging.getLogger("torch.__trace").propagate = False
 
 DERIVED = (IMAGE_GRAPH, TEXT_GRAPH, CARD)
 
@@ -28,7 +32,9 @@ def hf_folder(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
 
 
 @pytest.fixture(scope="session")
-def exported_clip(clip_folder: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
+def exported_clip(
+    clip_folder: ModelFolder, tmp_path_factory: pytest.TempPathFactory
+) -> ModelFolder:
     """The CLIP with weights in half precision, and all that can be derived made by `export`."""
     path = tmp_path_factory.mktemp("models") / "clip16"
     shutil.copytree(clip_folder.path, path)

@@ -5,11 +5,16 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from searchengine.encoders import ModelFolder
+from searchengine.encoders.onnx_encoder import OnnxEncoder
+from searchengine.encoders.torch_encoder import TorchEncoder
 from searchengine.errors import ModelError
 from searchengine.types import Embeddings, Pixels
 
@@ -23,6 +28,26 @@ def model_error(*parts: str) -> Iterator[None]:
     assert len(message.splitlines()) == 1
     for part in parts:
         assert part in message
+
+
+@cache
+def _torch_encoder(path: Path) -> TorchEncoder:
+    return TorchEncoder(ModelFolder.open(path), "cpu")
+
+
+def torch_encoder(folder: ModelFolder) -> TorchEncoder:
+    """The folder under torch on the CPU; each is loaded once."""
+    return _torch_encoder(folder.path)
+
+
+@cache
+def _onnx_encoder(path: Path, kind: str) -> OnnxEncoder:
+    return OnnxEncoder(ModelFolder.open(path))
+
+
+def onnx_encoder(folder: ModelFolder, kind: str = "any") -> OnnxEncoder:
+    """The folder under the CPU runtime; each is loaded once for each `kind`."""
+    return _onnx_encoder(folder.path, kind)
 
 
 def noise(n: int, shape: tuple[int, int, int], seed: int = 0) -> Pixels:

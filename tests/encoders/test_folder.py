@@ -131,9 +131,7 @@ def test_the_built_in_model() -> None:
     assert dog @ puppy > dog @ car
 
 
-def test_a_path_may_be_relative(
-    copied_clip: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_path_may_be_relative(copied_clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(copied_clip.parent)
     folder = ModelFolder.open(Path(copied_clip.name))
     assert folder.name == str(copied_clip)

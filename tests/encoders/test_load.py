@@ -16,7 +16,11 @@ from searchengine.encoders.onnx_encoder import OnnxEncoder
 from searchengine.encoders.torch_encoder import TorchEncoder
 from tests.encoders.helpers import hide, model_error
 
-DRIVER = "searchengine.encoders.load._has_nvidia_driver"
+
+def set_driver(monkeypatch: pytest.MonkeyPatch, is_there: bool) -> None:
+    # The package's function `load` hides the module of that name from dotted names.
+    module = sys.modules["searchengine.encoders.load"]
+    monkeypatch.setattr(module, "_has_nvidia_driver", lambda: is_there)
 
 
 @pytest.fixture
@@ -42,7 +46,7 @@ def test_cpu_without_graphs_takes_torch(without_graphs: ModelFolder) -> None:
 def test_auto_without_a_gpu(clip_folder: ModelFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     for has_driver in (False, True):
-        monkeypatch.setattr(DRIVER, lambda answer=has_driver: answer)
+        set_driver(monkeypatch, has_driver)
         assert isinstance(load(clip_folder), OnnxEncoder)
 
 
@@ -70,7 +74,7 @@ def test_cuda_without_torch(
 def test_neither_graphs_nor_torch(
     device: str, without_graphs: ModelFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(DRIVER, lambda: False)
+    set_driver(monkeypatch, False)
     hide(monkeypatch, "torch")
     with model_error(str(without_graphs.path), "graphs", "pip install 'searchengine[torch]'"):
         load(without_graphs, device)
@@ -83,7 +87,7 @@ def test_gpu_without_torch_warns(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(DRIVER, lambda: True)
+    set_driver(monkeypatch, True)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     hide(monkeypatch, missing)
     with caplog.at_level(logging.WARNING):
@@ -95,7 +99,7 @@ def test_gpu_without_torch_warns(
 def test_no_gpu_no_warning(
     clip_folder: ModelFolder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(DRIVER, lambda: False)
+    set_driver(monkeypatch, False)
     hide(monkeypatch, "torch")
     with caplog.at_level(logging.WARNING):
         assert isinstance(load(clip_folder), OnnxEncoder)
@@ -109,7 +113,7 @@ def test_auto_takes_a_usable_gpu(clip_folder: ModelFolder, monkeypatch: pytest.M
         def __init__(self, folder: ModelFolder, device: str):
             asked.append(device)
 
-    monkeypatch.setattr(DRIVER, lambda: True)
+    set_driver(monkeypatch, True)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("searchengine.encoders.torch_encoder.TorchEncoder", Spy)
     assert isinstance(load(clip_folder), Spy)
@@ -137,5 +141,14 @@ print(*sorted({name.partition(".")[0] for name in sys.modules}))
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     modules = output.split()
     assert "onnxruntime" in modules
-    heavy = {"torch", "torchvision", "open_clip", "openvino", "timm", "transformers", "onnx", "ftfy"}
+    heavy = {
+        "torch",
+        "torchvision",
+        "open_clip",
+        "openvino",
+        "timm",
+        "transformers",
+        "onnx",
+        "ftfy",
+    }
     assert not heavy & set(modules)

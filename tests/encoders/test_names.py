@@ -71,8 +71,12 @@ def test_unknown_pair_names_the_command(home: Path) -> None:
         find(PAIR)
 
 
-@pytest.mark.parametrize("name", ["nothing", "a/b/c", "./here", "~nobody-at-all/x", "", "/no/where"])
-def test_unknown_name(name: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "name", ["nothing", "a/b/c", "./here", "~nobody-at-all/x", "", "/no/where"]
+)
+def test_unknown_name(
+    name: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     with model_error(CONFIG if name == "" else name):
         find(name)
@@ -95,7 +99,10 @@ def test_available(clip_folder: ModelFolder, home: Path, builtin: Path) -> None:
     put(clip_folder, pulled_folder("RN50/openai"))
     folders = available()
     assert [folder.name for folder in folders] == ["builtin", "RN50/openai", PAIR]
-    assert [folder.path for folder in folders[1:]] == [pulled_folder("RN50/openai"), pulled_folder(PAIR)]
+    assert [folder.path for folder in folders[1:]] == [
+        pulled_folder("RN50/openai"),
+        pulled_folder(PAIR),
+    ]
 
 
 def test_available_skips_what_is_broken(

@@ -1,0 +1,22 @@
+"""The catalog: one SQLite database, the only truth of an index. Wraps SQLAlchemy Core.
+
+Everything happens inside a transaction: `with catalog.reading() as rows` sees one consistent
+state and never waits for a writer; `with catalog.writing() as rows` is the only writer meanwhile,
+and commits at its end or not at all.
+"""
+
+from searchengine.catalog.changes import Changes, NewImage
+from searchengine.catalog.database import Catalog
+from searchengine.catalog.reader import Reader, decode
+from searchengine.catalog.writer import Writer, below, settings_of
+
+__all__ = [
+    "Catalog",
+    "Changes",
+    "NewImage",
+    "Reader",
+    "Writer",
+    "below",
+    "decode",
+    "settings_of",
+]

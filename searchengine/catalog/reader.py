@@ -1,0 +1,163 @@
+"""The catalog as one transaction sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+from sqlalchemy import Column, Connection
+
+from searchengine.catalog.schema import embeddings, failures, images, roots, settings, staged
+from searchengine.errors import IndexFolderError
+from searchengine.types import (
+    Embeddings,
+    EncoderSpec,
+    Failure,
+    ImageFile,
+    ImageInfo,
+    IndexedImage,
+)
+
+CHUNK = 900  # values in one IN list; SQLite before 3.32 takes 999 variables
+BLOCK = 8192  # embeddings read at a time
+
+_IMAGE_COLUMNS = (
+    images.c.id,
+    roots.c.path.label("root"),
+    *(images.c[name] for name in ("path", "size", "mtime_ns")),
+    *(images.c[field.name] for field in fields(ImageInfo)),
+)
+
+
+def _image(row: Sequence[Any]) -> IndexedImage:
+    return IndexedImage(row[0], ImageFile(*row[1:5]), ImageInfo(*row[5:]))
+
+
+def chunks(values: Iterable[Any]) -> Iterator[list[Any]]:
+    """Cut values into lists that one statement takes."""
+    listed = list(values)
+    return (listed[start : start + CHUNK] for start in range(0, len(listed), CHUNK))
+
+
+def decode(blobs: Sequence[bytes], dim: int) -> Embeddings:
+    """Turn stored vectors into (n, dim) float32.
+
+    Raises:
+        IndexFolderError: a vector has not `2 * dim` bytes.
+    """
+    if any(len(blob) != 2 * dim for blob in blobs):
+        raise IndexFolderError(
+            f"the catalog holds a vector that has not {dim} dimensions; "
+            "run `searchengine check --repair` on the index"
+        )
+    return np.frombuffer(b"".join(blobs), "<f2").reshape(-1, dim).astype(np.float32)
+
+
+class Reader:
+    """The catalog as one transaction sees it."""
+
+    def __init__(self, db: Connection) -> None:
+        self._db = db
+
+    def settings(self) -> dict[str, str]:
+        """All settings: schema, encoder, fingerprint, dim, kind, stamp, staged_fingerprint."""
+        return {row.key: row.value for row in self._db.execute(sa.select(settings))}
+
+    def encoder(self) -> EncoderSpec:
+        """The encoder that made the vectors."""
+        values = self.settings()
+        return EncoderSpec(values["encoder"], values["fingerprint"], int(values["dim"]))
+
+    def stamp(self) -> str:
+        """The random name of the catalog's present state."""
+        query = sa.select(settings.c.value).where(settings.c.key == "stamp")
+        return str(self._db.execute(query).scalar_one())
+
+    def count(self) -> int:
+        """How many images there are."""
+        query = sa.select(sa.func.count()).select_from(embeddings)  # a smaller table to scan
+        return int(self._db.execute(query).scalar_one())
+
+    def roots(self) -> list[str]:
+        """The root folders, oldest first."""
+        return list(self._db.execute(sa.select(roots.c.path).order_by(roots.c.id)).scalars())
+
+    def files(self, root: str) -> dict[str, tuple[int, int, int]]:
+        """Path -> (id, size, mtime_ns) of every image below a root."""
+        columns = (images.c.path, images.c.id, images.c.size, images.c.mtime_ns)
+        query = sa.select(*columns).join(roots).where(roots.c.path == root)
+        return {path: tuple(state) for path, *state in self._db.execute(query)}
+
+    def failures(self) -> list[Failure]:
+        """Every file that could not be read, by root and path."""
+        columns = (roots.c.path, failures.c.path, failures.c.size, failures.c.mtime_ns)
+        query = sa.select(*columns, failures.c.reason).join(roots).order_by(*columns[:2])
+        return [Failure(ImageFile(*row[:4]), row[4]) for row in self._db.execute(query)]
+
+    def images(self, ids: Iterable[int]) -> dict[int, IndexedImage]:
+        """Id -> image, for those of the ids that exist."""
+        query = sa.select(*_IMAGE_COLUMNS).join(roots)
+        rows = self._where(query, images.c.id, ids)
+        return {row[0]: _image(row) for row in rows}
+
+    def by_digest(self, digests: Iterable[bytes]) -> dict[bytes, list[IndexedImage]]:
+        """Digest -> the images whose file has it; digests without an image are left out."""
+        query = sa.select(images.c.digest, *_IMAGE_COLUMNS).join(roots)
+        found: dict[bytes, list[IndexedImage]] = {}
+        for row in self._where(query, images.c.digest, digests):
+            found.setdefault(row[0], []).append(_image(row[1:]))
+        return found
+
+    def vectors(self, ids: Iterable[int]) -> dict[int, bytes]:
+        """Id -> stored vector, for those of the ids that exist; see `decode`."""
+        rows = self._where(sa.select(embeddings), embeddings.c.image_id, ids)
+        return {row.image_id: row.vector for row in rows}
+
+    def vectors_after(self, seq: int) -> Iterator[tuple[NDArray[np.int64], list[bytes]]]:
+        """Blocks of (ids (n,) int64, stored vectors) written after number `seq`, in order."""
+        query = sa.select(embeddings.c.image_id, embeddings.c.vector)
+        query = query.where(embeddings.c.seq > seq).order_by(embeddings.c.seq)
+        for block in self._db.execute(query).partitions(BLOCK):
+            yield np.array([row[0] for row in block], np.int64), [row[1] for row in block]
+
+    def last_seq(self) -> int:
+        """The number of the vector written last; 0 if there is none."""
+        return int(self._db.execute(sa.select(sa.func.max(embeddings.c.seq))).scalar() or 0)
+
+    def ids(self) -> NDArray[np.int64]:
+        """The ids of all images that have a vector, (n,) int64."""
+        found = self._db.execute(sa.select(embeddings.c.image_id)).scalars().all()
+        return np.array(found, np.int64)
+
+    def without_vector(self) -> list[int]:
+        """The ids of images that lost their vector; a sound catalog has none."""
+        query = sa.select(images.c.id).outerjoin(embeddings).where(embeddings.c.seq.is_(None))
+        return list(self._db.execute(query).scalars())
+
+    def staged_fingerprint(self) -> str:
+        """Of the encoder whose vectors are staged; "" if there is none."""
+        return self.settings().get("staged_fingerprint", "")
+
+    def unstaged(self) -> list[int]:
+        """The ids of images without a staged vector, ascending."""
+        query = sa.select(images.c.id).where(images.c.id.not_in(sa.select(staged.c.image_id)))
+        return list(self._db.execute(query.order_by(images.c.id)).scalars())
+
+    def problems(self) -> list[str]:
+        """What SQLite itself finds damaged: pages, indexes, references to missing rows."""
+        pages = self._db.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+        orphans = self._db.exec_driver_sql("PRAGMA foreign_key_check").all()
+        return [f"catalog: {line}" for line in pages if line != "ok"] + [
+            f"catalog: row {row[1]} of {row[0]} refers to a missing row of {row[2]}"
+            for row in orphans
+        ]
+
+    def _where(
+        self, query: sa.Select[Any], column: Column[Any], values: Iterable[Any]
+    ) -> Iterator[sa.Row[Any]]:
+        for chunk in chunks(values):
+            yield from self._db.execute(query.where(column.in_(chunk)))

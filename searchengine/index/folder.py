@@ -1,0 +1,350 @@
+"""The index folder: what is in it, what is near to a query, and every change of it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from searchengine.catalog import Catalog, Changes, Reader, below, decode, settings_of
+from searchengine.errors import (
+    IndexChangedError,
+    IndexFolderError,
+    IndexModelError,
+    ModelError,
+    QueryError,
+)
+from searchengine.index import soundness
+from searchengine.index.snapshot import Snapshot, require_model
+from searchengine.types import Embeddings, EncoderSpec, Failure, Hit, IndexedImage
+from searchengine.vectors import check_embeddings, sync_folder
+
+CATALOG = "catalog.db"
+
+
+class Index:
+    """An index folder: what is in it, and what is near to a query.
+
+    Searching follows the catalog: what any process has committed is found by the next search.
+    Safe to share between threads. Every method raises IndexFolderError where the catalog cannot
+    be read or written (disk full, locked for long, damaged), and every one that gives or takes
+    embeddings IndexModelError where another process has changed the index to another encoder.
+    """
+
+    def __init__(self, folder: Path, catalog: Catalog) -> None:
+        self.folder = folder
+        self._catalog = catalog
+        with catalog.reading() as rows:
+            settings = rows.settings().keys()
+            if missing := {"encoder", "fingerprint", "dim", "kind", "stamp"} - settings:
+                raise IndexFolderError(f"{folder} lost its settings {missing}; index it again")
+            self.spec = rows.encoder()
+            self._held = rows.stamp()  # the state that this object's writes build upon
+        self._snapshot = Snapshot(folder, catalog, self.spec)
+        self._lock = threading.RLock()  # guards the three above
+
+    @staticmethod
+    def exists(folder: str | Path) -> bool:
+        """Tell whether a folder holds an index; one whose creation was cut short does not."""
+        return Catalog.exists(Path(folder) / CATALOG)
+
+    @classmethod
+    def create(cls, folder: str | Path, spec: EncoderSpec) -> Index:
+        """Make an empty index for the embeddings of one encoder.
+
+        Raises:
+            IndexFolderError: the folder holds an index already, or cannot be written.
+        """
+        folder = Path(folder)
+        values = settings_of(spec) | {"kind": "exact", "stamp": _fresh_stamp()}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            catalog = Catalog.create(folder / CATALOG, values)
+            sync_folder(folder)
+        except OSError as error:
+            raise IndexFolderError(f"cannot make an index in {folder}: {error}") from error
+        return cls(folder, catalog)
+
+    @classmethod
+    def open(cls, folder: str | Path, spec: EncoderSpec | None = None) -> Index:
+        """Open an index; with a spec, one made by that encoder only. Never creates a file.
+
+        Raises:
+            IndexFolderError: the folder is not an index.
+            IndexModelError: another encoder made it.
+        """
+        index = cls(Path(folder), Catalog.open(Path(folder) / CATALOG))
+        if spec is not None and spec.fingerprint != index.spec.fingerprint:
+            index.close()
+            raise IndexModelError(
+                f"{folder} was made with the model {index.spec.name} "
+                f"({index.spec.fingerprint[:12]}), not {spec.name} ({spec.fingerprint[:12]}); to "
+                "change its model: "
+                f"`searchengine index --re-embed --index {folder} --model {spec.name}`"
+            )
+        return index
+
+    def close(self) -> None:
+        """Close the catalog."""
+        self._catalog.close()
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    # --- What is in it ---
+
+    @property
+    def count(self) -> int:
+        """How many images there are."""
+        with self._catalog.reading() as rows:
+            return rows.count()
+
+    @property
+    def kind(self) -> str:
+        """How it is searched, as of the last snapshot: `exact`, or `ivf` and a number."""
+        with self._catalog.reading() as rows:
+            return rows.settings()["kind"]
+
+    def roots(self) -> list[str]:
+        """The root folders, oldest first."""
+        with self._catalog.reading() as rows:
+            return rows.roots()
+
+    def files(self, root: str) -> dict[str, tuple[int, int, int]]:
+        """Path -> (id, size, mtime_ns) of every image below a root."""
+        with self._catalog.reading() as rows:
+            return rows.files(root)
+
+    def failures(self, root: str | None = None) -> list[Failure]:
+        """Files that could not be read, of one root or of all, by root and path."""
+        with self._catalog.reading() as rows:
+            return [each for each in rows.failures() if root in (None, each.file.root)]
+
+    def known_failures(self, root: str) -> dict[str, tuple[int, int]]:
+        """Path -> (size, mtime_ns) of every file below a root that could not be read."""
+        files = (failure.file for failure in self.failures(root))
+        return {file.path: (file.size, file.mtime_ns) for file in files}
+
+    def by_digest(self, digests: Iterable[bytes]) -> dict[bytes, list[IndexedImage]]:
+        """Digest -> the images whose file has it; digests without an image are left out."""
+        with self._catalog.reading() as rows:
+            return rows.by_digest(digests)
+
+    def image(self, image_id: int) -> IndexedImage:
+        """One image.
+
+        Raises:
+            QueryError: there is none with that id.
+        """
+        for image in self.images([image_id]):
+            return image
+        raise self._unknown([image_id])
+
+    def images(self, ids: Sequence[int]) -> list[IndexedImage]:
+        """Images in the order of their ids; ids without an image are left out."""
+        with self._catalog.reading() as rows:
+            found = rows.images(ids)
+        return [found[each] for each in ids if each in found]
+
+    def embeddings(self, ids: Sequence[int]) -> Embeddings:
+        """The embeddings of images, (n, dim) float32, in the order of their ids.
+
+        Raises:
+            QueryError: there is no image with one of the ids.
+        """
+        with self._catalog.reading() as rows:
+            self._require_model(rows)
+            found = rows.vectors(ids)
+        if missing := [each for each in ids if each not in found]:
+            raise self._unknown(missing)
+        return decode([found[each] for each in ids], self.spec.dim)
+
+    def _unknown(self, ids: Sequence[int]) -> QueryError:
+        listed = ", ".join(map(str, ids[:5]))
+        return QueryError(f"no image {listed} in {self.folder}; `searchengine search` prints ids")
+
+    # --- Search ---
+
+    def search(
+        self, queries: Embeddings, k: int, allowed: NDArray[np.int64] | None = None
+    ) -> list[list[Hit]]:
+        """For each of (n, dim) queries the k nearest images, best first, equal scores by id.
+
+        With `allowed`, (m,) int64, only among the images with those ids, and exactly.
+
+        Raises:
+            ModelError: the queries are not embeddings of this dimension.
+            QueryError: k is not positive.
+        """
+        with self._lock:
+            scores, ids = self._snapshot.follow().search(queries, k, allowed)
+        with self._catalog.reading() as rows:
+            found = rows.images(np.unique(ids).tolist())
+        return [
+            [Hit(found[each], score) for each, score in zip(*row, strict=True) if each in found]
+            for row in zip(ids.tolist(), scores.clip(-1, 1).tolist(), strict=True)
+        ]
+
+    def save_snapshot(self) -> bool:
+        """Write the snapshot of the present state, delete older ones; call it after the last batch.
+
+        False where it cannot be written: nothing is lost, it is only rebuilt at the next search.
+        """
+        with self._lock:
+            return self._snapshot.save()
+
+    # --- Writing ---
+
+    def add_root(self, path: str | Path) -> tuple[str, str]:
+        """Make a folder known, and start writing from the present state.
+
+        Returns the root that holds it and its path below that root: itself and "" if it is new.
+        Roots inside a new one become part of it, and their images keep id and vector.
+        """
+        path = os.path.abspath(path)
+        with self._lock, self._catalog.writing() as rows:
+            self._require_model(rows)
+            stamp = rows.stamp()
+            for root in rows.roots():
+                if (under := below(path, root)) is not None:
+                    self._held = stamp
+                    return root, under
+            if rows.add_root(path):
+                rows.restamp(stamp, stamp := _fresh_stamp())
+        self._held = stamp
+        return path, ""
+
+    def write(self, changes: Changes) -> None:
+        """Write one batch: when this returns, it is on disk; when it raises, nothing of it is.
+
+        Raises:
+            ModelError: an embedding is not what it must be.
+            IndexChangedError: another process wrote since `open`, `add_root` or the last `write`.
+        """
+        for image in (*changes.added, *changes.changed.values()):
+            try:
+                check_embeddings(image.embedding[np.newaxis], self.spec.dim)
+            except ModelError as error:
+                raise ModelError(f"{image.file.absolute}: {error}") from error
+        if not changes:
+            return
+        with self._lock:
+            fresh = _fresh_stamp()
+            with self._catalog.writing() as rows:
+                if not rows.restamp(self._held, fresh):
+                    raise IndexChangedError(
+                        f"another process wrote to {self.folder}; run the same command again"
+                    )
+                rows.apply(changes)
+            self._held = fresh
+
+    # --- Changing the encoder ---
+
+    def begin_staging(self, spec: EncoderSpec) -> None:
+        """Start, or go on, to collect the embeddings of another encoder.
+
+        Searches answer from the present ones until `switch`. What was staged of the same encoder
+        is kept, that of any other is dropped.
+        """
+        with self._catalog.writing() as rows:
+            self._require_model(rows)
+            rows.begin_staging(spec.fingerprint)
+
+    def unstaged(self, spec: EncoderSpec) -> list[int]:
+        """The ids of images without a staged embedding of this encoder, ascending."""
+        with self._catalog.reading() as rows:
+            self._require_staging(rows, spec)
+            return rows.unstaged()
+
+    def stage(self, spec: EncoderSpec, digests: Sequence[bytes], embeddings: Embeddings) -> None:
+        """Stage (n, dim) embeddings of n contents: when this returns, they are on disk.
+
+        They count for the images that have one of these contents now, so that a file which
+        changes at the same time never gets the embedding of what it was. What is found does not
+        change, so neither does the stamp.
+
+        Raises:
+            ModelError: the embeddings are not what they must be.
+            IndexChangedError: another process began to stage for another encoder.
+        """
+        check_embeddings(embeddings, spec.dim)
+        with self._catalog.writing() as rows:
+            self._require_staging(rows, spec)
+            rows.stage(digests, embeddings)
+
+    def switch(self, spec: EncoderSpec) -> None:
+        """Put the staged embeddings in the place of all others, in one transaction.
+
+        Images without one are removed; the next `index` finds them again, if they can be read.
+        From then on this object takes embeddings of the new encoder only.
+
+        Raises:
+            IndexChangedError: another process began to stage for another encoder.
+        """
+        with self._lock:
+            with self._catalog.writing() as rows:
+                self._require_staging(rows, spec)
+                rows.switch(spec)
+                rows.restamp(rows.stamp(), fresh := _fresh_stamp())
+            self.spec, self._held = spec, fresh
+            self._snapshot = Snapshot(self.folder, self._catalog, spec)
+            self._snapshot.save()
+
+    def _require_model(self, rows: Reader) -> None:
+        require_model(rows, self.spec, self.folder)
+
+    def _require_staging(self, rows: Reader, spec: EncoderSpec) -> None:
+        self._require_model(rows)
+        if rows.staged_fingerprint() != spec.fingerprint:
+            raise IndexChangedError(
+                f"{self.folder} is not being changed to the model {spec.name} any more: another "
+                "process began to change it to another one"
+            )
+
+    # --- Soundness ---
+
+    def check(self) -> list[str]:
+        """Say what is unsound, a line each; nothing if the index is sound.
+
+        A missing snapshot is sound: the next search rebuilds it.
+        """
+        try:
+            with self._catalog.reading() as rows:
+                self._require_model(rows)
+                snapshot = self._snapshot.path(rows.stamp())
+                return soundness.problems(rows, self.spec.dim, snapshot)
+        except IndexFolderError as error:
+            return [str(error)]
+
+    def repair(self) -> list[str]:
+        """Drop what has no usable vector, so that `index` reads it again; rebuild the snapshot.
+
+        Returns what was done, a line each.
+        """
+        with self._lock:
+            with self._catalog.writing() as rows:
+                self._require_model(rows)
+                stamp = rows.stamp()
+                if done := soundness.mend(rows, self.spec.dim):
+                    rows.restamp(stamp, stamp := _fresh_stamp())
+                snapshot = self._snapshot.path(stamp)
+                sound = soundness.matches(rows, self.spec.dim, snapshot)
+            self._held = stamp
+            if not sound:
+                self._snapshot.forget()
+                snapshot.unlink(missing_ok=True)
+                if self._snapshot.save():
+                    done.append(f"rebuilt the snapshot of {self.count} vectors")
+        return done
+
+
+def _fresh_stamp() -> str:
+    return secrets.token_hex(16)

@@ -1,0 +1,142 @@
+"""The vectors of an index in memory, at the state of its catalog, and their file on disk."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from searchengine.catalog import Catalog, Reader, decode
+from searchengine.errors import IndexFolderError, IndexModelError, ModelError
+from searchengine.types import EncoderSpec
+from searchengine.vectors import VectorIndex
+
+ABANDONED = 3600  # seconds after which a temporary file has no writer any more
+
+
+class _State(NamedTuple):
+    """A state of the catalog: its stamp, and the number of the vector written last."""
+
+    stamp: str
+    seq: int
+
+
+_NOTHING = _State("", 0)
+
+
+class Snapshot:
+    """Vectors that follow the catalog, while it holds those of one encoder.
+
+    Not safe to share between threads: the index guards it with its lock.
+    """
+
+    def __init__(self, folder: Path, catalog: Catalog, spec: EncoderSpec) -> None:
+        self._folder = folder
+        self._catalog = catalog
+        self._spec = spec
+        self.forget()
+
+    def forget(self) -> None:
+        """Start from nothing: the next `follow` reads the file, or else all vectors, anew."""
+        self._vectors = VectorIndex(self._spec.dim)
+        self._seen = _NOTHING  # the state that _vectors is at
+        self._saved = ""  # stamp of the last file read or written
+
+    def path(self, stamp: str) -> Path:
+        """The file that holds the vectors of a state of the catalog, if it is there."""
+        return self._folder / f"{stamp}.faiss"
+
+    def follow(self) -> VectorIndex:
+        """Bring the vectors in memory to the state of the catalog.
+
+        Raises:
+            IndexModelError: the catalog holds those of another encoder by now.
+            IndexFolderError: the catalog holds damaged vectors.
+        """
+        with self._catalog.reading() as rows:
+            stamp, first = rows.stamp(), not self._seen.stamp
+            if stamp == self._seen.stamp:
+                return self._vectors
+            require_model(rows, self._spec, self._folder)
+            loaded = self._load(stamp, rows.count())
+            if not loaded:
+                self._catch_up(rows)
+            self._seen = _State(stamp, rows.last_seq())
+        if first and not loaded:
+            self._write()  # or every process that only searches would rebuild again
+        return self._vectors
+
+    def save(self) -> bool:
+        """Write the file of the present state, delete older ones; False where it is impossible."""
+        self.follow()
+        return self._write()
+
+    def _load(self, stamp: str, count: int) -> bool:
+        try:
+            vectors = VectorIndex.load(self.path(stamp))
+        except (OSError, IndexFolderError):
+            return False
+        if (vectors.count, vectors.dim) != (count, self._spec.dim):
+            return False
+        self._vectors, self._saved = vectors, stamp
+        return True
+
+    def _catch_up(self, rows: Reader) -> None:
+        """Read the vectors written since the state seen last: all of them, the first time."""
+        try:
+            for ids, blobs in rows.vectors_after(self._seen.seq):
+                self._vectors.remove(ids)
+                self._vectors.add(ids, decode(blobs, self._spec.dim))
+            if self._vectors.count != rows.count():
+                self._vectors.remove(np.setdiff1d(self._vectors.ids, rows.ids()))
+            self._vectors.settle()
+        except ModelError as error:
+            raise IndexFolderError(
+                f"{self._folder} holds damaged vectors: {error}; "
+                f"run `searchengine check --repair --index {self._folder}`"
+            ) from error
+        except BaseException:  # Ctrl-C: what is half done must not be taken for a state
+            self.forget()
+            raise
+
+    def _write(self) -> bool:
+        try:
+            if self._saved != self._seen.stamp:
+                self._vectors.save(self.path(self._seen.stamp))
+                self._saved = self._seen.stamp
+            self._record_kind()
+            self._sweep()
+        except (OSError, IndexFolderError):
+            return False
+        return True
+
+    def _record_kind(self) -> None:
+        with self._catalog.reading() as rows:
+            recorded = rows.settings()["kind"]
+        if recorded != self._vectors.kind:
+            with self._catalog.writing() as rows:
+                rows.set("kind", self._vectors.kind)
+
+    def _sweep(self) -> None:
+        """Delete the files of older states, and temporary ones whose writer was killed."""
+        with self._catalog.reading() as rows:
+            current = self.path(rows.stamp())
+        for path in self._folder.glob("*.faiss"):
+            if path != current:
+                path.unlink(missing_ok=True)
+        for path in self._folder.glob("*.faiss.*.tmp"):
+            if time.time() - path.stat().st_mtime > ABANDONED:
+                path.unlink(missing_ok=True)
+
+
+def require_model(rows: Reader, spec: EncoderSpec, folder: Path) -> None:
+    """Make sure that the catalog still holds the vectors of this encoder.
+
+    Raises:
+        IndexModelError: another process has changed it to another one.
+    """
+    now = rows.encoder()
+    if now.fingerprint != spec.fingerprint:
+        raise IndexModelError(f"{folder} was changed to the model {now.name}; open it again")
