@@ -61,13 +61,21 @@ def test_statistics_of_the_configuration() -> None:
 @settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from(MODES),
-    st.tuples(st.integers(8, 40), st.integers(8, 40)),
-    st.tuples(st.integers(8, 150), st.integers(8, 150)),
+    st.tuples(st.integers(10, 40), st.integers(10, 40)),
+    st.tuples(st.integers(10, 150), st.integers(10, 150)),
 )
 def test_equals_open_clip_for_any_size(
     mode: str, target: tuple[int, int], size: tuple[int, int]
 ) -> None:
     assert difference({"size": target, "resize_mode": mode}, picture(size)) < 1e-5
+
+
+def test_a_strip_so_thin_that_open_clip_fails() -> None:
+    preprocess = Preprocess.from_config({"size": 16, "resize_mode": "longest"})
+    pixels = preprocess(Image.new("RGB", (400, 2), "white"))
+    assert pixels.shape == (3, 16, 16)
+    assert [len(np.unique(row)) for row in pixels[0]] == [1] * 16
+    assert len(np.unique(pixels[0])) == 2  # one white line on black
 
 
 def test_defaults_are_those_of_clip() -> None:
