@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,11 @@ def search_texts(index: Index, encoder: Encoder, texts: Sequence[str], k: int) -
         if not text.strip():
             raise QueryError("the query is empty; describe what the picture shows")
     check_k(k)
-    return index.search(encoder.encode_texts(texts), k)
+    with ThreadPoolExecutor(1) as beside:  # of a first query, loading is the longest part
+        loading = beside.submit(index.preload)
+        embeddings = encoder.encode_texts(texts)
+        loading.result()
+    return index.search(embeddings, k)
 
 
 def embed_example(encoder: Encoder, example: str | Path | bytes) -> Embeddings:

@@ -67,6 +67,7 @@ class VectorIndex:
     def __init__(self, dim: int) -> None:
         self.dim = dim
         self.ids: Ids = np.empty(0, np.int64)
+        self._is_mapped = False
 
     @cached_property
     def _store(self) -> Any:
@@ -94,6 +95,7 @@ class VectorIndex:
             IndexFolderError: an id is there already, or given twice.
         """
         check_embeddings(embeddings, self.dim)
+        self._own()
         if len(ids) != len(embeddings):
             raise ModelError(f"{len(ids)} ids for {len(embeddings)} embeddings")
         if np.unique(ids).size != len(ids) or np.isin(ids, self.ids).any():
@@ -105,6 +107,7 @@ class VectorIndex:
         """Remove the vectors of these (n,) int64 ids; ids that are not there are ignored."""
         gone = np.isin(self.ids, ids)
         if gone.any():
+            self._own()
             self._store.remove_ids(self.ids[gone])
             self.ids = self.ids[~gone]
 
@@ -161,6 +164,7 @@ class VectorIndex:
         """Give all ids (n,) int64, ascending, and their vectors (n, dim) float16."""
         faiss = _faiss()
 
+        self._own()
         if self._partitions:
             parts = list(self._lists())
             ids, codes = (np.concatenate(part) for part in zip(*parts, strict=True))
@@ -201,8 +205,8 @@ class VectorIndex:
         sync_folder(path.parent)
 
     @classmethod
-    def load(cls, path: Path) -> VectorIndex:
-        """Read what `save` wrote.
+    def load(cls, path: Path, *, mapped: bool = False) -> VectorIndex:
+        """Read what `save` wrote; `mapped` leaves the vectors in the file until they are searched.
 
         Raises:
             OSError: the file cannot be read.
@@ -210,20 +214,31 @@ class VectorIndex:
         """
         faiss = _faiss()
 
+        mapped = mapped and str(path).isprintable()  # FAISS opens no name that is not UTF-8
         try:
             with path.open("rb") as file:
-                loaded = faiss.read_index(faiss.PyCallbackIOReader(file.read))
+                if mapped:
+                    loaded = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+                else:
+                    loaded = faiss.read_index(faiss.PyCallbackIOReader(file.read))
         except (RuntimeError, MemoryError) as error:
             raise IndexFolderError(f"{path} is damaged; delete it, it can be rebuilt") from error
         vectors = cls(loaded.d)
         if not _is_ours(loaded):
             raise IndexFolderError(f"{path} is not a snapshot; delete it, it can be rebuilt")
-        vectors._store = loaded
+        vectors._store, vectors._is_mapped = loaded, mapped
         if vectors._partitions:
             vectors.ids = np.concatenate([ids for ids, _ in vectors._lists()])
         else:
             vectors.ids = faiss.vector_to_array(loaded.id_map)
         return vectors
+
+    def _own(self) -> None:
+        """Take the vectors out of the file: changing a mapped index would end the process."""
+        if self._is_mapped:
+            faiss = _faiss()
+            self._store = faiss.deserialize_index(faiss.serialize_index(self._store))
+            self._is_mapped = False
 
 
 def sync_folder(folder: Path) -> None:

@@ -22,6 +22,7 @@ from searchengine.encoders.torch_encoder import load_model, one_line, quiet
 from searchengine.errors import ModelError
 
 _ONNX_TYPES = {"F32": TensorProto.FLOAT, "F16": TensorProto.FLOAT16, "BF16": TensorProto.BFLOAT16}
+_ORT_DOMAIN = "com.microsoft"
 _PREFIX = "model."
 _SAMPLE_TEXT_LENGTH = 16
 
@@ -93,6 +94,8 @@ def _export(
         raise ModelError(f"cannot export {path.name}: torch.onnx.export gave nothing")
     proto = program.model_proto
     _share_weights(proto.graph, stored)
+    if path.name == TEXT_GRAPH:
+        _multiply_in_place(proto)
     _strip(proto)
     onnx.save(proto, path)
 
@@ -165,6 +168,30 @@ def _widen(graph: Any, stored: str, name: str) -> Sequence[Any]:
         cast = helper.make_node("Cast", [node.output[0]], [rows], to=TensorProto.FLOAT)
         graph.node.insert(after, cast)
     return []
+
+
+def _multiply_in_place(proto: Any) -> None:
+    """Multiply by a transposed weight as it lies, with ONNX Runtime's own FusedMatMul.
+
+    The text graph is run by ONNX Runtime alone, and transposing its weights when it is loaded
+    takes half the time of a first query.
+    """
+    graph = proto.graph
+    made_by = {output: node for node in graph.node for output in node.output}
+    transposed = set()
+    for node in graph.node:
+        turn = made_by.get(node.input[1]) if node.op_type == "MatMul" else None
+        source = made_by.get(turn.input[0]) if turn else None
+        is_weight = source is None or (source.op_type == "Cast" and source.input[0] not in made_by)
+        if turn and turn.op_type == "Transpose" and is_weight:
+            transposed.add(node.input[1])
+            node.op_type, node.domain, node.input[1] = "FusedMatMul", _ORT_DOMAIN, turn.input[0]
+            node.attribute.append(helper.make_attribute("transB", 1))
+    used = {name for node in graph.node for name in node.input}
+    kept = [n for n in graph.node if not (transposed.intersection(n.output) - used)]
+    del graph.node[:]
+    graph.node.extend(kept)
+    proto.opset_import.append(helper.make_opsetid(_ORT_DOMAIN, 1))
 
 
 def _strip(proto: Any) -> None:

@@ -193,6 +193,11 @@ class Index:
             for row in zip(ids.tolist(), scores.clip(-1, 1).tolist(), strict=True)
         ]
 
+    def preload(self) -> None:
+        """Bring the vectors into memory, as the next search would."""
+        with self._lock:
+            self._snapshot.follow()
+
     def save_snapshot(self) -> bool:
         """Write the snapshot of the present state, delete older ones; call it after the last batch.
 

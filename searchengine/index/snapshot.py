@@ -48,8 +48,11 @@ class Snapshot:
         """The file that holds the vectors of a state of the catalog, if it is there."""
         return self._folder / f"{stamp}.faiss"
 
-    def follow(self) -> VectorIndex:
+    def follow(self, *, to_search: bool = True) -> VectorIndex:
         """Bring the vectors in memory to the state of the catalog.
+
+        To search they may stay in their file, which takes no time to open; to save the next state
+        they are read at once.
 
         Raises:
             IndexModelError: the catalog holds those of another encoder by now.
@@ -60,7 +63,7 @@ class Snapshot:
             if stamp == self._seen.stamp:
                 return self._vectors
             require_model(rows, self._spec, self._folder)
-            loaded = self._load(stamp, rows.count())
+            loaded = self._load(stamp, rows.count(), mapped=to_search)
             if not loaded:
                 self._catch_up(rows)
             self._seen = _State(stamp, rows.last_seq())
@@ -70,12 +73,12 @@ class Snapshot:
 
     def save(self) -> bool:
         """Write the file of the present state, delete older ones; False where it is impossible."""
-        self.follow()
+        self.follow(to_search=False)
         return self._write()
 
-    def _load(self, stamp: str, count: int) -> bool:
+    def _load(self, stamp: str, count: int, *, mapped: bool) -> bool:
         try:
-            vectors = VectorIndex.load(self.path(stamp))
+            vectors = VectorIndex.load(self.path(stamp), mapped=mapped)
         except (OSError, IndexFolderError):
             return False
         if (vectors.count, vectors.dim) != (count, self._spec.dim):
