@@ -144,6 +144,7 @@ class _Run:
         # Content encoded since the last commit, which the catalog does not know yet.
         self.fresh: dict[bytes, tuple[ImageInfo, NDArray[np.float32]]] = {}
         self.relocated: set[int] = set()
+        self.sizes: set[int] = set()  # of known files: only one of them can have known content
         self.committed_at = time.monotonic()
 
     def __call__(self, folders: Iterable[str | Path], progress: Progress) -> Report:
@@ -216,6 +217,7 @@ class _Run:
 
     def _process(self, todo: list[_Task], progress: Progress) -> None:
         encoder = self.load_encoder()
+        self.sizes = {s[1] for root in self.index.roots() for s in self.index.files(root).values()}
         done = 0
         progress(0, len(todo))
         with ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode") as pool:
@@ -235,7 +237,7 @@ class _Run:
         file, id_ = task
         try:
             digest = images.digest(file.absolute)
-            if self.index.by_digest([digest]):
+            if file.size in self.sizes and self.index.by_digest([digest]):
                 return _Read(file, id_, digest)
             picture = images.read(file.absolute, min_side=min(encoder.pixel_shape[1:]))
             decoded = _Decoded(picture.info, encoder.preprocess(picture.image))
