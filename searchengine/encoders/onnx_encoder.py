@@ -21,6 +21,8 @@ from searchengine.errors import ModelError
 from searchengine.types import Embeddings, Pixels
 
 _FEW = 4  # up to so many pictures, compiling for OpenVINO takes longer than it saves
+_THROUGHPUT = {"PERFORMANCE_HINT": "THROUGHPUT"}
+_PART = 8  # pictures that one core takes at a time
 
 
 class OnnxEncoder(FolderEncoder):
@@ -42,12 +44,21 @@ class OnnxEncoder(FolderEncoder):
 
     def encode_images(self, pixels: Pixels) -> Embeddings:
         """Encode (n, 3, H, W) float32 pixels as (n, dim) normalised embeddings."""
-        compiled = None if len(pixels) <= _FEW else self._once("openvino", self._compile)
-        if compiled is None:
+        requests = None if len(pixels) <= _FEW else self._once("openvino", self._compile)
+        if requests is None:
             session = self._once(IMAGE_GRAPH, self._session)
             return cast(Embeddings, session.run(None, {"pixels": pixels})[0])
-        with self._computing:  # a compiled model's own request serves one call at a time
-            return np.array(compiled(pixels)[0])
+        embeddings = np.empty((len(pixels), self.spec.dim), np.float32)
+
+        def store(request: Any, start: int) -> None:
+            embeddings[start : start + _PART] = request.get_output_tensor(0).data
+
+        with self._computing:  # the queue has one callback for all its requests
+            requests.set_callback(store)
+            for start in range(0, len(pixels), _PART):
+                requests.start_async([pixels[start : start + _PART]], start)
+            requests.wait_all()
+        return embeddings
 
     def _encode_tokens(self, tokens: NDArray[np.int64]) -> Embeddings:
         session = self._once(TEXT_GRAPH, self._session)
@@ -88,7 +99,9 @@ class OnnxEncoder(FolderEncoder):
 
         path = self.folder.path / IMAGE_GRAPH
         try:
-            return openvino.Core().compile_model(str(path), "CPU")
+            # Each core works on a part of its own, which is faster than all of them on one.
+            compiled = openvino.Core().compile_model(str(path), "CPU", _THROUGHPUT)
+            return openvino.AsyncInferQueue(compiled)
         except RuntimeError as error:
             raise ModelError(f"{path}: cannot load: {_first_line(error)}") from error
 
