@@ -304,7 +304,7 @@ def peak_of(command: list[str]) -> None:
 
 
 def gpu(sources: list[str], count: int) -> None:
-    """Images a second from JPEG files with ViT-B/32 on CUDA, beside decoding and the model alone."""
+    """Ingestion with ViT-B/32 on CUDA beside decoding alone and the model alone."""
     if shutil.which("nvidia-smi") is None:
         row("ingestion, ViT-B/32, CUDA", "no CUDA device here", "-", "-")
         return

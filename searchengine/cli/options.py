@@ -28,7 +28,8 @@ def index_option(command: Command) -> Command:
         default=default_index,
         show_default="indexes/default in the user's data folder",
         show_envvar=True,
-        type=click.Path(file_okay=True, path_type=Path),
+        metavar="FOLDER",
+        type=click.Path(path_type=Path),
         help="Folder of the index.",
     )(command)
 

@@ -23,6 +23,7 @@ k_option = click.option(
 )
 html_option = click.option(
     "--html",
+    metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Also write the hits as a page of thumbnails that opens in any browser.",
 )
@@ -33,6 +34,7 @@ html_option = click.option(
 @k_option
 @click.option(
     "--from-file",
+    metavar="FILE",
     type=click.File("r", encoding="utf-8", errors="replace"),
     help="One query a line (- is stdin); answers one JSON line each.",
 )

@@ -82,7 +82,7 @@ class OnnxEncoder(FolderEncoder):
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        if graph == TEXT_GRAPH:  # optimising would triple the time of a first query, and gain little
+        if graph == TEXT_GRAPH:  # optimising would triple the time to load, and gain little
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         if hasattr(os, "sched_getaffinity"):
             options.intra_op_num_threads = len(os.sched_getaffinity(0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -13,6 +14,8 @@ import pytest
 from searchengine.index import Index
 from tests.cli.conftest import ENGINE, ENVIRONMENT, Run, json_lines
 from tests.pictures import fill
+
+KILLS = int(os.environ.get("SEARCHENGINE_KILLS", "4"))
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
@@ -133,7 +136,7 @@ def test_re_embed_changes_the_model(run: Run, tmp_path: Path, other_model: Path)
 
 
 def test_interrupt_keeps_what_is_done(tmp_path: Path) -> None:
-    fill(tmp_path / "photos", 1500)
+    fill(tmp_path / "photos", 800)
     arguments = ("index", tmp_path / "photos", "--index", tmp_path / "index")
     process = start(*arguments)
     wait_for_images(tmp_path / "index", 1)
@@ -143,22 +146,22 @@ def test_interrupt_keeps_what_is_done(tmp_path: Path) -> None:
     assert "Traceback" not in errors
     with Index.open(tmp_path / "index") as index:
         done = index.count
-        assert 0 < done < 1500
+        assert 0 < done < 800
         assert index.check() == []
     second = start(*arguments, "--json")
     output, _ = second.communicate(timeout=120)
-    assert f'"added": {1500 - done},' in output
+    assert f'"added": {800 - done},' in output
     assert f'"unchanged": {done},' in output
 
 
 def test_killed_at_random_moments(tmp_path: Path) -> None:
-    fill(tmp_path / "photos", 600)
+    fill(tmp_path / "photos", 400)
     arguments = ("index", tmp_path / "photos", "--index", tmp_path / "index", "--quiet")
     rng = random.Random(0)
     kept = 0
-    for _ in range(5):
+    for _ in range(KILLS):
         process = start(*arguments)
-        time.sleep(rng.uniform(0.3, 2.5))
+        time.sleep(rng.uniform(0.3, 2.0))
         process.kill()
         process.communicate()
         if Index.exists(tmp_path / "index"):
@@ -171,7 +174,7 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
     assert last.returncode == 0
     with Index.open(tmp_path / "index") as index:
         assert index.check() == []
-        assert index.files(str(tmp_path / "photos")).keys() == {f"{n:04}.jpg" for n in range(600)}
+        assert index.files(str(tmp_path / "photos")).keys() == {f"{n:04}.jpg" for n in range(400)}
 
 
 def test_two_writers_and_a_reader(tmp_path: Path, run: Run) -> None:

@@ -1,0 +1,1 @@
+"""Programs over the package: demo, benchmarks, training, generated pages."""
