@@ -149,7 +149,10 @@ class _Run:
 
     def __call__(self, folders: Iterable[str | Path], progress: Progress) -> Report:
         started = time.monotonic()
-        scans = [self._scan(str(Path(folder).expanduser())) for folder in folders]
+        listed = {folder: bool(_list(folder)) for folder in _outermost(folders)}
+        # All folders become known before any is compared: what is compared is then one state.
+        roots = [self.index.add_root(folder) for folder in listed]
+        scans = [self._scan(*r, listed[f]) for f, r in zip(listed, roots, strict=True)]
         todo = [item for scan in scans for item in scan.todo]
         if todo:
             self._process(todo, progress)
@@ -167,14 +170,12 @@ class _Run:
 
     # --- find what there is to do ---
 
-    def _scan(self, folder: str) -> _Scan:
-        is_empty = not _list(folder)  # fails here, before the folder becomes a root
-        root, under = self.index.add_root(folder)
+    def _scan(self, root: str, under: str, has_entries: bool) -> _Scan:
         prefix = f"{under}/" if under else ""
         known = {p: s for p, s in self.index.files(root).items() if p.startswith(prefix)}
-        if is_empty and known and not self.selection.allow_empty:
+        if known and not has_entries and not self.selection.allow_empty:
             raise ImageError(
-                f"{folder} is empty, but the index holds {len(known)} images of it: is its drive "
+                f"{os.path.join(root, under)} is empty, but the index holds {len(known)} images of it: is its drive "
                 "mounted? If it is meant to be empty, say so with --allow-empty"
             )
         failed = {p: s for p, s in self.index.known_failures(root).items() if p.startswith(prefix)}
@@ -305,6 +306,12 @@ class _Run:
             self.index.write(self.changes)
         self.changes, self.fresh = Changes(), {}
         self.committed_at = time.monotonic()
+
+
+def _outermost(folders: Iterable[str | Path]) -> list[str]:
+    """Absolute paths, without those that lie inside another one."""
+    paths = {os.path.abspath(os.path.expanduser(folder)) for folder in folders}
+    return sorted(p for p in paths if not any(p.startswith(os.path.join(q, "")) for q in paths))
 
 
 def _list(folder: str) -> list[str]:

@@ -174,6 +174,27 @@ def test_refreshing_a_sub_folder_leaves_the_rest_alone(photos: Collection) -> No
     assert len(photos.paths()) == 5
 
 
+@pytest.mark.parametrize("order", [("", "a", "a/b", ""), ("a/b", "a", "")])
+def test_folders_named_twice_or_inside_one_another(
+    photos: Collection, order: tuple[str, ...]
+) -> None:
+    fill(photos.folder / "a" / "b", 2)
+    fill(photos.folder, 1, first=10)
+    folders = [photos.folder / name for name in order]
+    report = ingest(photos.index, lambda: photos.encoder, folders)
+    assert counts(report) == {"added": 3}
+    assert photos.index.roots() == [str(photos.folder)]
+
+
+def test_a_folder_around_known_ones_takes_them_in(photos: Collection) -> None:
+    fill(photos.folder / "a", 2)
+    fill(photos.folder / "b", 2, first=10)
+    ingest(photos.index, lambda: photos.encoder, [photos.folder / "a", photos.folder / "b"])
+    assert len(photos.index.roots()) == 2
+    assert counts(photos.run()) == {"unchanged": 4}
+    assert photos.index.roots() == [str(photos.folder)]
+
+
 def test_folder_that_is_not_there_removes_nothing(photos: Collection) -> None:
     fill(photos.folder, 2)
     photos.run()
