@@ -174,8 +174,9 @@ class _Run:
         prefix = f"{under}/" if under else ""
         known = {p: s for p, s in self.index.files(root).items() if p.startswith(prefix)}
         if known and not has_entries and not self.selection.allow_empty:
+            folder = os.path.normpath(os.path.join(root, under))
             raise ImageError(
-                f"{os.path.join(root, under)} is empty, but the index holds {len(known)} images of it: is its drive "
+                f"{folder} is empty, but the index holds {len(known)} images of it: is its drive "
                 "mounted? If it is meant to be empty, say so with --allow-empty"
             )
         failed = {p: s for p, s in self.index.known_failures(root).items() if p.startswith(prefix)}
