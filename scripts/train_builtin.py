@@ -437,11 +437,14 @@ def fit(model: CustomTextCLIP, corpus: Corpus, args: argparse.Namespace) -> None
 
 
 def write_model(model: CustomTextCLIP, text_folder: Path, out: Path) -> None:
-    """Write the model folder in half precision, with its graphs and its card."""
+    """Write the model folder in half precision, with its graphs; a README in it stays."""
     config = {"model_cfg": json.loads(json.dumps(MODEL_CONFIG)), "preprocess_cfg": PREPROCESS}
     tokenizer = HFTokenizer(str(text_folder), context_length=CONTEXT)
+    page = out / "README.md"
+    text = page.read_bytes() if page.exists() else b""
     shutil.rmtree(out, ignore_errors=True)
     save_model(model.eval(), config, tokenizer, out, card=CARD, dtype=torch.float16)
+    page.write_bytes(text)
 
 
 def train(args: argparse.Namespace) -> None:
