@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import struct
+import zlib
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,8 @@ TIES = 32  # candidates beyond k, among which equal scores at the cut are put in
 BLOCK = 16_384  # vectors converted to float32 at a time
 PROBED = 4  # one partition in so many is searched; with one in 16 hard queries lose a third
 TRAINING = 64  # vectors a partition's centroid is learned from
+SEALED = 4096  # bytes at the start of a file, more than all its sizes and settings take
+SEAL = struct.Struct("<4sIQQ")  # a mark, the CRC-32 of the sizes, the length before, the count
 
 Ids: TypeAlias = NDArray[np.int64]
 
@@ -195,8 +199,9 @@ class VectorIndex:
 
         temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
         try:
-            with temporary.open("wb") as file:
+            with temporary.open("w+b") as file:
                 faiss.write_index(self._store, faiss.PyCallbackIOWriter(file.write))
+                _seal(file, self.count)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
@@ -214,18 +219,19 @@ class VectorIndex:
         """
         faiss = _faiss()
 
-        mapped = mapped and str(path).isprintable()  # FAISS opens no name that is not UTF-8
         try:
             with path.open("rb") as file:
+                # FAISS opens no name that is not UTF-8.
+                mapped = _check_seal(file) and mapped and str(path).isprintable()
                 if mapped:
                     loaded = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
                 else:
                     loaded = faiss.read_index(faiss.PyCallbackIOReader(file.read))
-        except (RuntimeError, MemoryError) as error:
+        except (RuntimeError, MemoryError, struct.error) as error:
             raise IndexFolderError(f"{path} is damaged; delete it, it can be rebuilt") from error
-        vectors = cls(loaded.d)
         if not _is_ours(loaded):
             raise IndexFolderError(f"{path} is not a snapshot; delete it, it can be rebuilt")
+        vectors = cls(loaded.d)
         vectors._store, vectors._is_mapped = loaded, mapped
         if vectors._partitions:
             vectors.ids = np.concatenate([ids for ids, _ in vectors._lists()])
@@ -239,6 +245,40 @@ class VectorIndex:
             faiss = _faiss()
             self._store = faiss.deserialize_index(faiss.serialize_index(self._store))
             self._is_mapped = False
+
+
+def _seal(file: BinaryIO, count: int) -> None:
+    """Append what `_check_seal` looks for."""
+    length = file.seek(0, os.SEEK_END)
+    seal = SEAL.pack(b"seal", _checksum(file, length, count), length, count)
+    file.seek(length)
+    file.write(seal)
+
+
+def _check_seal(file: BinaryIO) -> bool:
+    """Go back to the start of a sealed file, and tell whether it may be mapped.
+
+    FAISS trusts the sizes in a file, and wrong ones could end the process. Those of an exact index
+    are sealed; those of the lists of a partitioned one are not, so it is not mapped. Raises
+    RuntimeError or struct.error where the file is not what was written.
+    """
+    length = file.seek(0, os.SEEK_END) - SEAL.size
+    file.seek(max(0, length))
+    mark, checksum, written, count = SEAL.unpack(file.read())
+    if mark != b"seal" or written != length or checksum != _checksum(file, length, count):
+        raise RuntimeError("it is cut short, or its sizes are not those that were written")
+    file.seek(0)
+    is_exact = file.read(4) == b"IxMp"
+    file.seek(0)
+    return is_exact
+
+
+def _checksum(file: BinaryIO, length: int, count: int) -> int:
+    """CRC-32 of where an exact index has its sizes: the start, and just before the ids."""
+    file.seek(0)
+    start = file.read(min(SEALED, length))
+    file.seek(max(0, length - 8 * count - 8))
+    return zlib.crc32(file.read(8), zlib.crc32(start))
 
 
 def sync_folder(folder: Path) -> None:
