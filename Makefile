@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INDEX ?= indexes/demo
 FOLDER ?=
-QUERY ?= a cat
+QUERY ?= a dog
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint check bench docs clean
