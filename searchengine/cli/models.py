@@ -62,6 +62,7 @@ def pull(name: str) -> None:
     _torch("models pull")
     from searchengine.encoders.export import pull as fetch
 
+    click.echo(f"fetching {name}; a large model takes minutes", err=True)
     folder = fetch(name)
     click.echo(f"{folder.spec.name} is in {folder.path}")
     click.echo(f"licence: {folder.card.get('licence')}", err=True)

@@ -7,10 +7,13 @@ import copy
 import json
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import numpy as np
 import torch
@@ -115,12 +118,25 @@ def known_pairs() -> list[str]:
     return [f"{architecture}/{tag}" for architecture, tag in open_clip.list_pretrained()]
 
 
+def _spare_retries() -> None:
+    """Without a network, let the hub's client look into its cache only, not try for a minute.
+
+    It reads that setting when it is imported.
+    """
+    hub = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co")).hostname
+    try:
+        getproxies() or socket.getaddrinfo(hub, 443)
+    except OSError:
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
 def pull(name: str) -> ModelFolder:
     """Fetch an open_clip pair `ARCH/PRETRAINED` and keep it as a model folder.
 
     PRETRAINED is one of open_clip's tags, or the path of a checkpoint file. Raises `ModelError`
     for unknown names and when the weights cannot be fetched; nothing half-written stays.
     """
+    _spare_retries()
     import open_clip
     from open_clip.pretrained import get_pretrained_cfg
 

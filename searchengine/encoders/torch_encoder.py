@@ -6,6 +6,7 @@ import contextlib
 import copy
 import io
 import logging
+import textwrap
 import threading
 import warnings
 from collections.abc import Iterator
@@ -100,21 +101,20 @@ def load_model(folder: ModelFolder) -> Any:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep open_clip's and transformers' chatter off the user's terminal."""
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)
+    """Keep the chatter of open_clip, transformers and the hub off the user's terminal."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        root.setLevel(level)
+        logging.disable(before)
 
 
 def one_line(error: Exception) -> str:
     """What an error of another library says, on one line and not too long."""
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    return textwrap.shorten(str(error), 240, placeholder=" ...") or type(error).__name__
 
 
 def save_weights(model: Any, path: Path, dtype: torch.dtype) -> None:
