@@ -202,6 +202,8 @@ class _Run:
         for file in images.walk(
             root, under=under, include_hidden=options.include_hidden, exclude=options.exclude
         ):
+            if self.stop.is_set():
+                break
             if isinstance(file, images.UnreadableFolder):
                 log.warning("cannot list %s: %s", os.path.join(root, file.path), file.reason)
                 unlisted.append(f"{file.path}/" if file.path else "")

@@ -91,6 +91,15 @@ class VectorIndex:
     def _partitions(self) -> int:
         return int(getattr(self._store, "nlist", 0))
 
+    def reserve(self, count: int) -> None:
+        """Make room for `count` vectors in an empty index.
+
+        Growing step by step would need up to three times the memory.
+        """
+        codes = _faiss().downcast_index(self._store.index).codes
+        codes.resize(count * 2 * self.dim)
+        codes.resize(0)  # keeps the room
+
     def add(self, ids: Ids, embeddings: Embeddings) -> None:
         """Add (n,) int64 ids with (n, dim) float32 embeddings.
 

@@ -23,7 +23,7 @@ from searchengine.types import (
 )
 
 CHUNK = 900  # values in one IN list; SQLite before 3.32 takes 999 variables
-BLOCK = 8192  # embeddings read at a time
+BLOCK = 2048  # embeddings read at a time
 
 _IMAGE_COLUMNS = (
     images.c.id,

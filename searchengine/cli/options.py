@@ -30,6 +30,7 @@ def index_option(command: Command) -> Command:
         show_envvar=True,
         metavar="FOLDER",
         type=click.Path(path_type=Path),
+        callback=lambda _context, _option, folder: folder.expanduser(),
         help="Folder of the index.",
     )(command)
 

@@ -89,6 +89,9 @@ class Snapshot:
     def _catch_up(self, rows: Reader) -> None:
         """Read the vectors written since the state seen last: all of them, the first time."""
         try:
+            if self._vectors.count == 0:
+                self._vectors = VectorIndex(self._spec.dim)
+                self._vectors.reserve(rows.count())
             for ids, blobs in rows.vectors_after(self._seen.seq):
                 self._vectors.remove(ids)
                 self._vectors.add(ids, decode(blobs, self._spec.dim))
