@@ -23,7 +23,7 @@ import math
 import random
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,53 +81,6 @@ CLASS_TEMPLATES = (
     *("{}", "a {}", "a photo of a {}", "a picture of the {}", "a close-up of a {}"),
     *("there is a {} here", "a {} outdoors", "an image showing a {}"),
 )
-# What people call ImageNet's classes, which are breeds, species and models: word, class numbers.
-EVERYDAY_WORDS = {
-    "dog": range(151, 269),
-    "cat": range(281, 286),
-    "bird": (*range(7, 25), *range(80, 101), *range(127, 147)),
-    "fish": (*range(7), *range(389, 398)),
-    "snake": range(52, 69),
-    "lizard": range(38, 49),
-    "turtle": range(33, 38),
-    "frog": range(30, 33),
-    "spider": range(72, 78),
-    "insect": range(300, 321),
-    "butterfly": range(321, 327),
-    "bear": range(294, 298),
-    "fox": range(277, 281),
-    "wolf": range(269, 273),
-    "monkey": range(365, 383),
-    "rabbit": range(330, 333),
-    "elephant": (101, 385, 386),
-    "horse": (339,),
-    "pig": (341, 342),
-    "cow": (345, 346),
-    "sheep": (348, 349),
-    "car": (436, 468, 511, 609, 627, 656, 661, 751, 817),
-    "truck": (555, 569, 675, 717, 864, 867),
-    "bus": (654, 779, 874),
-    "boat": (472, 484, 554, 576, 625, 780, 814, 871, 914),
-    "ship": (403, 510, 628, 724),
-    "airplane": (404, 895),
-    "train": (466, 547, 705, 820),
-    "bicycle": (444, 671),
-    "motorcycle": (665, 670),
-    "flower": (985, 986),
-    "fruit": range(948, 958),
-    "mountain": (970, 980),
-    "beach": (977, 978),
-    "computer": (527, 620, 681),
-    "telephone": (487, 528),
-    "clock": (409, 530, 892),
-    "chair": (423, 559, 765),
-    "bridge": (821, 839, 888),
-    "cup of coffee": (504, 967),
-    "guitar": (402, 546),
-    "piano": (579, 881),
-    "ball": (430, 574, 722, 768, 805, 852, 890),
-    "hat": (439, 515, 808),
-}
 
 
 @dataclass(frozen=True)
@@ -277,14 +230,9 @@ def encode_rows(model: CustomTextCLIP, rows: list[list[int]], chunk: int = 128) 
     return torch.cat(encoded)[place]
 
 
-def contrast(images: Tensor, texts: Tensor, scale: Tensor, also: Tensor | None = None) -> Tensor:
-    """Symmetric cross-entropy over the matrix of scaled cosines (CLIP).
-
-    `also`, (n, n) bool, marks other pairs that fit, which are no negatives.
-    """
+def contrast(images: Tensor, texts: Tensor, scale: Tensor) -> Tensor:
+    """Symmetric cross-entropy over the matrix of scaled cosines (CLIP)."""
     logits = scale * F.normalize(images) @ F.normalize(texts).T
-    if also is not None:
-        logits = logits.masked_fill(also, -torch.inf)
     target = torch.arange(len(logits))
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
@@ -316,33 +264,6 @@ def parameter_groups(model: CustomTextCLIP, text_rate: float, head_rate: float) 
     return [*groups, {"params": [model.logit_scale], "lr": head_rate, "weight_decay": 0.0}]
 
 
-class ClassCaptions:
-    """Captions of ImageNet classes, by their own names and by everyday words."""
-
-    def __init__(self, tokenise: Callable[[Sequence[str]], list[list[int]]]):
-        def captions(name: str) -> list[list[int]]:
-            return tokenise([template.format(name) for template in CLASS_TEMPLATES])
-
-        self.word_of = {c: word for word, classes in EVERYDAY_WORDS.items() for c in classes}
-        self.of_class = [captions(name) for name in IMAGENET_CLASSNAMES]
-        self.of_word = {word: captions(word) for word in EVERYDAY_WORDS}
-
-    def draw(self, classes: list[int], rng: random.Random) -> tuple[list[list[int]], Tensor]:
-        """A caption for each class, and which other pairs fit: an everyday word fits many."""
-        rows, words = [], []
-        for number in classes:
-            word = self.word_of.get(number)
-            if word is None or word in words or rng.random() < 0.3:
-                rows.append(rng.choice(self.of_class[number]))
-                words.append(None)
-            else:
-                rows.append(rng.choice(self.of_word[word]))
-                words.append(word)
-        of = [self.word_of.get(number) for number in classes]
-        fits = [[w is not None and o == w for w in words] for o in of]
-        return rows, torch.tensor(fits) & ~torch.eye(len(classes), dtype=torch.bool)
-
-
 def build_model(backbone: nn.Module, text_folder: Path) -> CustomTextCLIP:
     config = json.loads(json.dumps(MODEL_CONFIG))
     config["text_cfg"] |= {"hf_model_name": str(text_folder), "hf_model_pretrained": True}
@@ -371,7 +292,10 @@ class Corpus:
         self.drawing_features = features("drawings", drawings, args.views)
         self.photo_rows = [tokenise(self.rng.sample(p.captions, 5)) for p in photos]
         self.drawing_rows = [tokenise(p.captions) for p in drawings]
-        self.classes = ClassCaptions(tokenise)
+        self.class_rows = [
+            tokenise([template.format(name) for template in CLASS_TEMPLATES])
+            for name in IMAGENET_CLASSNAMES
+        ]
         held_out = [i for i, p in enumerate(drawings) if is_held_out(p)]
         self.drawings = sorted(set(range(len(drawings))) - set(held_out))
         self.tests = {
@@ -397,12 +321,12 @@ class Corpus:
         rows += [self.rng.choice(self.drawing_rows[i]) for i in extra]
         return seen[torch.arange(len(seen)), view], rows
 
-    def imagined(self) -> tuple[Tensor, list[list[int]], Tensor]:
-        """Class features, a caption each, and which other pairs fit."""
-        classes = self.rng.sample(range(len(IMAGENET_CLASSNAMES)), self.args.classes)
+    def imagined(self) -> tuple[Tensor, list[list[int]]]:
+        """Class features and one caption each, no class twice."""
+        classes = self.rng.sample(range(len(self.class_rows)), self.args.classes)
         base = self.photo_features[torch.randint(len(self.photo_features), (len(classes),)), 0]
         features = class_features(base, self.weight, self.bias, torch.tensor(classes))
-        return features, *self.classes.draw(classes, self.rng)
+        return features, [self.rng.choice(self.class_rows[c]) for c in classes]
 
 
 def fit(model: CustomTextCLIP, corpus: Corpus, args: argparse.Namespace) -> None:
@@ -418,11 +342,11 @@ def fit(model: CustomTextCLIP, corpus: Corpus, args: argparse.Namespace) -> None
         model.train()
         model.visual.trunk.eval()
         seen, rows = corpus.pairs()
-        imagined, class_rows, fits = corpus.imagined()
+        imagined, class_rows = corpus.imagined()
         texts = encode_rows(model, rows + class_rows)
         scale, head = model.logit_scale.exp(), model.visual.head
         loss = contrast(head(seen), texts[: len(seen)], scale)
-        of_classes = contrast(head(imagined), texts[len(seen) :], scale, fits)
+        of_classes = contrast(head(imagined), texts[len(seen) :], scale)
         optimizer.zero_grad()
         (loss + args.class_weight * of_classes).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -467,11 +391,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--cache", type=Path, default=Path(".cache/train"))
     parser.add_argument("--views", type=int, default=6)
-    parser.add_argument("--steps", type=int, default=480)
+    parser.add_argument("--steps", type=int, default=720)
     parser.add_argument("--batch", type=int, default=500)
     parser.add_argument("--breadth", type=int, default=160, help="drawings and stamps per step")
     parser.add_argument("--classes", type=int, default=160, help="ImageNet classes per step")
-    parser.add_argument("--class-weight", type=float, default=0.5)
+    parser.add_argument("--class-weight", type=float, default=0.3)
     parser.add_argument("--text-rate", type=float, default=1e-4)
     parser.add_argument("--head-rate", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
