@@ -161,24 +161,30 @@ def pull(name: str) -> ModelFolder:
     config = open_clip.get_model_config(architecture)
     if tag.get("quick_gelu"):  # the weights say so; open_clip itself only warns
         config["quick_gelu"] = True
-    try:
-        with quiet():
-            model = open_clip.create_model(
-                architecture,
-                pretrained=pretrained,
-                force_quick_gelu=bool(config.get("quick_gelu")),
-            )
-            tokenizer = open_clip.get_tokenizer(architecture)
-    except Exception as error:  # open_clip raises anything
-        hint = "without a network, copy a model folder from another machine and name its path"
-        raise ModelError(
-            f"cannot fetch {name}: {one_line(error)}{f'; {hint} with --model' if tag else ''}"
-        ) from error
+    model, tokenizer = _create(architecture, pretrained, config, name)
     licence = tag.get("license", "see its model card")
     full = {"model_cfg": config, "preprocess_cfg": open_clip.get_model_preprocess_cfg(model)}
     card = {"name": name, "licence": licence, "provenance": f"open_clip {name}"}
     save_model(model, full, tokenizer, destination, card=card)
     return ModelFolder.open(destination, name)
+
+
+def _create(architecture: str, pretrained: str, config: Any, name: str) -> tuple[Any, Any]:
+    """open_clip's model with its weights, from the hub or a file, and its tokenizer."""
+    import open_clip
+
+    use_quick_gelu = bool(config.get("quick_gelu"))
+    try:
+        with quiet():
+            model = open_clip.create_model(
+                architecture, pretrained=pretrained, force_quick_gelu=use_quick_gelu
+            )
+            return model, open_clip.get_tokenizer(architecture)
+    except Exception as error:  # open_clip raises anything
+        raise ModelError(
+            f"cannot fetch {name}: {one_line(error)}; without a network, copy a model folder from "
+            "another machine and name its path with --model"
+        ) from error
 
 
 @contextlib.contextmanager
