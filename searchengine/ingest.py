@@ -149,7 +149,7 @@ class _Run:
 
     def __call__(self, folders: Iterable[str | Path], progress: Progress) -> Report:
         started = time.monotonic()
-        listed = {folder: bool(_list(folder)) for folder in _outermost(folders)}
+        listed = list_folders(folders)
         # All folders become known before any is compared: what is compared is then one state.
         roots = [self.index.add_root(folder) for folder in listed]
         scans = [self._scan(*r, listed[f]) for f, r in zip(listed, roots, strict=True)]
@@ -311,18 +311,19 @@ class _Run:
         self.committed_at = time.monotonic()
 
 
-def _outermost(folders: Iterable[str | Path]) -> list[str]:
-    """Absolute paths, without those that lie inside another one."""
+def list_folders(folders: Iterable[str | Path]) -> dict[str, bool]:
+    """Absolute paths of folders, and whether there is anything in each.
+
+    Those that lie inside another one are left out. Raises `ImageError` where one is no folder, or
+    cannot be listed.
+    """
     paths = {os.path.abspath(os.path.expanduser(folder)) for folder in folders}
-    return sorted(p for p in paths if not any(p.startswith(os.path.join(q, "")) for q in paths))
-
-
-def _list(folder: str) -> list[str]:
+    outermost = [p for p in paths if not any(p.startswith(os.path.join(q, "")) for q in paths)]
     try:
-        return os.listdir(folder)
+        return {path: bool(os.listdir(path)) for path in sorted(outermost)}
     except OSError as error:
         raise ImageError(
-            f"cannot list the folder {folder}: {error.strerror}; nothing was changed"
+            f"cannot list the folder {error.filename}: {error.strerror}; nothing was changed"
         ) from error
 
 

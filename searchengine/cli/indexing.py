@@ -67,8 +67,9 @@ def index(
     """
     from searchengine.engine import SearchEngine
     from searchengine.errors import IndexFolderError
-    from searchengine.ingest import Selection
+    from searchengine.ingest import Selection, list_folders
 
+    list_folders(folders)  # a mistyped name makes no index
     is_explicit = ctx.get_parameter_source("model") is ParameterSource.COMMANDLINE
     if not folders and not SearchEngine.exists(index_folder):
         raise IndexFolderError(

@@ -95,6 +95,7 @@ def test_folder_that_is_none_is_one_line(run: Run, tmp_path: Path, folder: str) 
     assert result.exit_code == 1
     assert len(result.stderr.splitlines()) == 1
     assert folder in result.stderr
+    assert not (tmp_path / "index").exists()
 
 
 def test_unknown_model_leaves_no_index(run: Run, tmp_path: Path) -> None:
