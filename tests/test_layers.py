@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
+import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +41,13 @@ ONLY_IN = {
     "sqlalchemy": "catalog",
     "faiss": "vectors",
 }
+
+# What may need the extras: torch's side of the encoders, and the one place that reads RAW.
+NEEDS_AN_EXTRA = {
+    *(f"encoders/{name}.py" for name in ("export", "graphs", "tokenizer_export", "torch_encoder")),
+    "images/raw.py",
+}
+DISTRIBUTIONS = {"PIL": "pillow", "faiss": "faiss-cpu"}
 
 
 def modules() -> list[Path]:
@@ -88,3 +98,16 @@ def test_index_never_imports_an_encoder() -> None:
     modules = list((PACKAGE / "index").glob("*.py"))
     assert modules
     assert not any("encoders" in name for module in modules for name in imports(module))
+
+
+def test_what_a_plain_installation_imports_is_a_dependency() -> None:
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    names = {re.split(r"[^\w-]", each)[0] for each in project["project"]["dependencies"]}
+    for module in modules():
+        if module.relative_to(PACKAGE).as_posix() in NEEDS_AN_EXTRA:
+            continue
+        for name in imports(module):
+            top = name.split(".")[0]
+            if top in sys.stdlib_module_names or top in ("searchengine", "torch"):
+                continue  # torch is imported only where it has been found
+            assert DISTRIBUTIONS.get(top, top.replace("_", "-")) in names, f"{module}: {top}"
