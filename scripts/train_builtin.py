@@ -365,10 +365,11 @@ def write_model(model: CustomTextCLIP, text_folder: Path, out: Path) -> None:
     config = {"model_cfg": json.loads(json.dumps(MODEL_CONFIG)), "preprocess_cfg": PREPROCESS}
     tokenizer = HFTokenizer(str(text_folder), context_length=CONTEXT)
     page = out / "README.md"
-    text = page.read_bytes() if page.exists() else b""
+    text = page.read_bytes() if page.exists() else None
     shutil.rmtree(out, ignore_errors=True)
     save_model(model.eval(), config, tokenizer, out, card=CARD, dtype=torch.float16)
-    page.write_bytes(text)
+    if text is not None:
+        page.write_bytes(text)
 
 
 def train(args: argparse.Namespace) -> None:

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from searchengine import encoders, query
@@ -89,12 +88,7 @@ class SearchEngine:
     def __enter__(self) -> SearchEngine:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def encoder(self, device: str) -> Encoder:

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypeVar
@@ -41,7 +42,6 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 
 _COMMIT_SECONDS = 2.0
-_DECODERS = os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -224,17 +224,14 @@ class _Run:
         self.sizes = {s[1] for root in self.index.roots() for s in self.index.files(root).values()}
         done = 0
         progress(0, len(todo))
-        with ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode") as pool:
-            results = look_ahead(
-                pool, lambda task: self._read(encoder, task), todo, 2 * encoder.batch_size
-            )
-            while not self.stop.is_set() and (batch := list(islice(results, encoder.batch_size))):
-                self._settle(encoder, batch)
-                done += len(batch)
-                progress(done, len(todo))
-                if time.monotonic() - self.committed_at > _COMMIT_SECONDS:
-                    self._commit()
-            pool.shutdown(cancel_futures=True)
+        for batch in read_batches(
+            partial(self._read, encoder), todo, encoder.batch_size, self.stop
+        ):
+            self._settle(encoder, batch)
+            done += len(batch)
+            progress(done, len(todo))
+            if time.monotonic() - self.committed_at > _COMMIT_SECONDS:
+                self._commit()
 
     def _read(self, encoder: Encoder, task: _Task) -> _Read:
         """Hash a file and, unless its content is known, decode it. Runs in the pool."""
@@ -251,7 +248,7 @@ class _Run:
 
     def _settle(self, encoder: Encoder, batch: list[_Read]) -> None:
         """Decide for every file of a batch what becomes of it."""
-        known = self._known(batch)
+        known = self.index.by_digest({item.digest for item in batch if not item.reason})
         # What the catalog knew when the pool looked may have been overwritten since.
         batch = [
             self._read(encoder, (item.file, item.id))
@@ -268,9 +265,6 @@ class _Run:
                 self._reuse(item, known[item.digest])
             else:
                 self._put(item, *self.fresh[item.digest])
-
-    def _known(self, batch: list[_Read]) -> dict[bytes, list[IndexedImage]]:
-        return self.index.by_digest({item.digest for item in batch if not item.reason})
 
     def _encode(self, encoder: Encoder, contents: dict[bytes, _Decoded | None]) -> None:
         """Encode each new content once, whichever files have it."""
@@ -332,7 +326,23 @@ def _is_gone(file: ImageFile) -> bool:
     return os.path.isdir(file.root) and not os.path.lexists(file.absolute)
 
 
-def look_ahead(
+def read_batches(
+    read: Callable[[_T], _R], tasks: Iterable[_T], size: int, stop: threading.Event
+) -> Iterator[list[_R]]:
+    """Read tasks in a pool of threads and give the results in order, `size` at a time.
+
+    Never more than two batches are read ahead; setting `stop` ends it after the batch in hand.
+    """
+    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode") as pool:
+        results = _look_ahead(pool, read, tasks, 2 * size)
+        try:
+            while not stop.is_set() and (batch := list(islice(results, size))):
+                yield batch
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _look_ahead(
     pool: ThreadPoolExecutor, read: Callable[[_T], _R], tasks: Iterable[_T], ahead: int
 ) -> Iterator[_R]:
     """Read in the pool, in order, never more than `ahead` tasks before the one asked for."""

@@ -10,9 +10,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +18,7 @@ import numpy as np
 from searchengine import images
 from searchengine.errors import ImageError
 from searchengine.index import Index
-from searchengine.ingest import look_ahead
+from searchengine.ingest import read_batches
 from searchengine.types import Encoder, IndexedImage, Pixels, Progress
 
 log = logging.getLogger(__name__)
@@ -89,17 +87,14 @@ def _stage(
     total = index.count
     done = max(0, total - len(ids))
     progress(done, total)
-    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode") as pool:
-        read = partial(_read, index, encoder)
-        results = look_ahead(pool, read, _images(index, ids), 2 * encoder.batch_size)
-        while not stop.is_set() and (batch := list(islice(results, encoder.batch_size))):
-            left_out |= {id_ for id_, content in batch if content is None}
-            if contents := [content for _, content in batch if content is not None]:
-                embeddings = encoder.encode_images(np.stack([each.pixels for each in contents]))
-                index.stage(encoder.spec, [each.digest for each in contents], embeddings)
-            done += len(batch)
-            progress(done, total)
-        pool.shutdown(cancel_futures=True)
+    read = partial(_read, index, encoder)
+    for batch in read_batches(read, _images(index, ids), encoder.batch_size, stop):
+        left_out |= {id_ for id_, content in batch if content is None}
+        if contents := [content for _, content in batch if content is not None]:
+            embeddings = encoder.encode_images(np.stack([each.pixels for each in contents]))
+            index.stage(encoder.spec, [each.digest for each in contents], embeddings)
+        done += len(batch)
+        progress(done, total)
     return left_out
 
 

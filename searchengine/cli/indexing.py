@@ -6,6 +6,7 @@ import contextlib
 import signal
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -70,8 +71,11 @@ def index(
     from searchengine.ingest import Selection, list_folders
 
     list_folders(folders)  # a mistyped name makes no index
+    is_new = not SearchEngine.exists(index_folder)
     is_explicit = ctx.get_parameter_source("model") is ParameterSource.COMMANDLINE
-    if not folders and not SearchEngine.exists(index_folder):
+    # An index remembers its model; the environment's counts for a new one only.
+    wanted = model if is_new or is_explicit or re_embed else None
+    if is_new and not folders:
         raise IndexFolderError(
             f"there is no index in {index_folder} yet; name the folders: searchengine index FOLDER"
         )
@@ -80,13 +84,10 @@ def index(
             done = SearchEngine.re_embed(index_folder, model, device, report_progress, stop)
         if not done:
             _interrupted(ctx)
-    elif SearchEngine.exists(index_folder) and not is_explicit:
-        model = ""  # an index remembers its model
-    with SearchEngine.open(index_folder, model=model or None, device=device) as engine:
-        targets = folders or tuple(engine.catalog.roots())
+    with SearchEngine.open(index_folder, model=wanted, device=device) as engine:
+        bring_up_to_date = partial(engine.index, *folders) if folders else engine.refresh
         with progress("images", quiet=quiet) as report_progress, _stop_on_interrupt() as stop:
-            report = engine.index(
-                *targets,
+            report = bring_up_to_date(
                 selection=Selection(**selection),  # type: ignore[arg-type]
                 progress=report_progress,
                 stop=stop,

@@ -33,7 +33,7 @@ def list_models(every: bool, as_json: bool) -> None:
         else:
             click.echo(f"{facts['name']}  {facts['dim']} dimensions, {facts['megabytes']} MB")
     if every:
-        _torch("models list --all")
+        encoders.require_torch("models list --all")
         from searchengine.encoders.export import known_pairs
 
         for name in known_pairs():
@@ -59,7 +59,9 @@ def show(name: str, as_json: bool) -> None:
 @click.argument("name", metavar="ARCH/PRETRAINED")
 def pull(name: str) -> None:
     """Fetch an open_clip model, such as ViT-B-32/laion2b_s34b_b79k, and keep it as a folder."""
-    _torch("models pull")
+    from searchengine import encoders
+
+    encoders.require_torch("models pull")
     from searchengine.encoders.export import pull as fetch
 
     click.echo(f"fetching {name}; a large model takes minutes", err=True)
@@ -72,19 +74,12 @@ def pull(name: str) -> None:
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def export(folder: Path) -> None:
     """Make the ONNX graphs of an open_clip model folder, so that it runs without torch."""
-    _torch("models export")
+    from searchengine import encoders
+
+    encoders.require_torch("models export")
     from searchengine.encoders.export import export as make_graphs
 
     click.echo(f"wrote the graphs of {make_graphs(folder).path}")
-
-
-def _torch(what: str) -> None:
-    from importlib.util import find_spec
-
-    from searchengine.errors import ModelError
-
-    if find_spec("torch") is None or find_spec("open_clip") is None:
-        raise ModelError(f"{what} needs torch; install it with: pip install 'searchengine[torch]'")
 
 
 def _facts(folder: ModelFolder) -> dict[str, Any]:

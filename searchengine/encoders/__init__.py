@@ -4,7 +4,7 @@
 """
 
 from searchengine.encoders.folder import BUILTIN, ModelFolder
-from searchengine.encoders.load import load
+from searchengine.encoders.load import load, require_torch
 from searchengine.encoders.names import available, find, pulled_folder
 
-__all__ = ["BUILTIN", "ModelFolder", "available", "find", "load", "pulled_folder"]
+__all__ = ["BUILTIN", "ModelFolder", "available", "find", "load", "pulled_folder", "require_torch"]

@@ -36,7 +36,7 @@ class ModelFolder:
     @classmethod
     def open(cls, path: Path, name: str = "") -> ModelFolder:
         """Read a folder's two small JSON files; raises `ModelError` when it is not a model."""
-        missing = [name for name in (CONFIG, WEIGHTS, TOKENIZER) if not (path / name).is_file()]
+        missing = [each for each in (CONFIG, WEIGHTS, TOKENIZER) if not (path / each).is_file()]
         if missing:
             raise ModelError(f"{path} is not a model folder: it has no {', '.join(missing)}")
         try:

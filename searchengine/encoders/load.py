@@ -32,12 +32,16 @@ def load(folder: ModelFolder, device: str = "auto") -> FolderEncoder:
 
 
 def _load_torch(folder: ModelFolder, device: str) -> FolderEncoder:
-    if not _has_torch():
-        need = "--device cuda" if device == "cuda" else f"{folder.path} (it has no ONNX graphs)"
-        raise ModelError(f"{need} needs torch; install it with: pip install 'searchengine[torch]'")
+    require_torch("--device cuda" if device == "cuda" else f"{folder.path} (it has no ONNX graphs)")
     from searchengine.encoders.torch_encoder import TorchEncoder
 
     return TorchEncoder(folder, device)
+
+
+def require_torch(what: str) -> None:
+    """Raise `ModelError`, naming the extra, where torch or open_clip is not installed."""
+    if not _has_torch():
+        raise ModelError(f"{what} needs torch; install it with: pip install 'searchengine[torch]'")
 
 
 def _has_torch() -> bool:
