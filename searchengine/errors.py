@@ -27,3 +27,15 @@ class IndexChangedError(SearchEngineError):
 
 class QueryError(SearchEngineError):
     """A query has no answer: it is empty, or names an image that does not exist."""
+
+
+class CaptionError(SearchEngineError):
+    """A caption file cannot be read, or holds no usable pair of an image and a text."""
+
+
+class TrainingError(SearchEngineError):
+    """Training cannot start, or cannot go on."""
+
+
+class EvaluationError(SearchEngineError):
+    """A model cannot be measured on what was given."""

@@ -11,14 +11,11 @@ import logging
 import os
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,9 +34,6 @@ from searchengine.types import (
 )
 
 log = logging.getLogger(__name__)
-
-_T = TypeVar("_T")
-_R = TypeVar("_R")
 
 _COMMIT_SECONDS = 2.0
 
@@ -224,7 +218,7 @@ class _Run:
         self.sizes = {s[1] for root in self.index.roots() for s in self.index.files(root).values()}
         done = 0
         progress(0, len(todo))
-        for batch in read_batches(
+        for batch in images.read_batches(
             partial(self._read, encoder), todo, encoder.batch_size, self.stop
         ):
             self._settle(encoder, batch)
@@ -324,32 +318,3 @@ def list_folders(folders: Iterable[str | Path]) -> dict[str, bool]:
 def _is_gone(file: ImageFile) -> bool:
     # Of an unmounted drive nothing is gone: its root must be there for a file to be missing.
     return os.path.isdir(file.root) and not os.path.lexists(file.absolute)
-
-
-def read_batches(
-    read: Callable[[_T], _R], tasks: Iterable[_T], size: int, stop: threading.Event
-) -> Iterator[list[_R]]:
-    """Read tasks in a pool of threads and give the results in order, `size` at a time.
-
-    Never more than two batches are read ahead; setting `stop` ends it after the batch in hand.
-    """
-    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode") as pool:
-        results = _look_ahead(pool, read, tasks, 2 * size)
-        try:
-            while not stop.is_set() and (batch := list(islice(results, size))):
-                yield batch
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _look_ahead(
-    pool: ThreadPoolExecutor, read: Callable[[_T], _R], tasks: Iterable[_T], ahead: int
-) -> Iterator[_R]:
-    """Read in the pool, in order, never more than `ahead` tasks before the one asked for."""
-    waiting: deque[Future[_R]] = deque()
-    for task in tasks:
-        waiting.append(pool.submit(read, task))
-        if len(waiting) >= ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()

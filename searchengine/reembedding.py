@@ -18,7 +18,6 @@ import numpy as np
 from searchengine import images
 from searchengine.errors import ImageError
 from searchengine.index import Index
-from searchengine.ingest import read_batches
 from searchengine.types import Encoder, IndexedImage, Pixels, Progress
 
 log = logging.getLogger(__name__)
@@ -88,7 +87,7 @@ def _stage(
     done = max(0, total - len(ids))
     progress(done, total)
     read = partial(_read, index, encoder)
-    for batch in read_batches(read, _images(index, ids), encoder.batch_size, stop):
+    for batch in images.read_batches(read, _images(index, ids), encoder.batch_size, stop):
         left_out |= {id_ for id_, content in batch if content is None}
         if contents := [content for _, content in batch if content is not None]:
             embeddings = encoder.encode_images(np.stack([each.pixels for each in contents]))

@@ -105,6 +105,20 @@ class Hit:
         return self.image.path
 
 
+@dataclass(frozen=True, slots=True)
+class CaptionedImage:
+    """A picture and the captions that say what it shows.
+
+    `path` is the picture's file; or, with `span`, a file that holds the picture's bytes at
+    (offset, size), such as a tar archive. `name` is what its source calls it.
+    """
+
+    name: str
+    captions: tuple[str, ...]
+    path: str
+    span: tuple[int, int] | None = None
+
+
 class Encoder(Protocol):
     """An image tower and a text tower that share one embedding space."""
 

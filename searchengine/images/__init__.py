@@ -1,7 +1,17 @@
 """Picture files: find them below a folder, and read them as the eye sees them."""
 
+from searchengine.images.batches import read_batches
 from searchengine.images.decode import Picture, decode, digest, read
 from searchengine.images.formats import EXTENSIONS
 from searchengine.images.walk import UnreadableFolder, walk
 
-__all__ = ["EXTENSIONS", "Picture", "UnreadableFolder", "decode", "digest", "read", "walk"]
+__all__ = [
+    "EXTENSIONS",
+    "Picture",
+    "UnreadableFolder",
+    "decode",
+    "digest",
+    "read",
+    "read_batches",
+    "walk",
+]

@@ -62,12 +62,15 @@ class Picture:
     info: ImageInfo
 
 
-def read(path: str, *, min_side: int) -> Picture:
+def read(path: str, *, min_side: int, span: tuple[int, int] | None = None) -> Picture:
     """Read the picture file `path`; see `decode`. Camera RAW gives its embedded preview.
 
-    Raises `ImageError` with the reason, one line without the path, whatever is wrong with it.
+    With `span` (offset, size), the picture is that part of the file. Raises `ImageError` with the reason, one line without the path, whatever is wrong with it.
     """
     with _open(path) as file:
+        if span:
+            file.seek(span[0])
+            return decode(io.BytesIO(file.read(span[1])), min_side=min_side)
         kind = extension(path)
         if kind not in RAW_EXTENSIONS:
             return decode(file, min_side=min_side)

@@ -26,6 +26,7 @@ from searchengine.errors import ImageError
 from searchengine.images import UnreadableFolder, decode, digest, read, walk
 from searchengine.images.convert import flatten, stretch
 from tests.hostile import huge_png, logo, make_hostile_folder
+from tests.pictures import jpeg
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 
@@ -540,3 +541,12 @@ def test_the_hostile_folder(tmp_path: Path) -> None:
     assert digest(str(red)) != digest(str(blue))
     assert red.read_bytes()[: 2**20] == blue.read_bytes()[: 2**20]
     assert red.read_bytes()[-(2**20) :] == blue.read_bytes()[-(2**20) :]
+
+
+def test_a_picture_inside_another_file(tmp_path: Path) -> None:
+    content = jpeg(3)
+    archive = tmp_path / "shard.tar"
+    archive.write_bytes(b"x" * 100 + content + b"y" * 100)
+    found = read(str(archive), min_side=32, span=(100, len(content)))
+    expected = decode(io.BytesIO(content), min_side=32)
+    assert found.image.tobytes() == expected.image.tobytes()
