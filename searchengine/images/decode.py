@@ -65,7 +65,8 @@ class Picture:
 def read(path: str, *, min_side: int, span: tuple[int, int] | None = None) -> Picture:
     """Read the picture file `path`; see `decode`. Camera RAW gives its embedded preview.
 
-    With `span` (offset, size), the picture is that part of the file. Raises `ImageError` with the reason, one line without the path, whatever is wrong with it.
+    With `span` (offset, size), the picture is that part of the file. Raises `ImageError` with the
+    reason, one line without the path, whatever is wrong with it.
     """
     with _open(path) as file:
         if span:
