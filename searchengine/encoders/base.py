@@ -28,10 +28,7 @@ class FolderEncoder(ABC):
     def __init__(self, folder: ModelFolder):
         self.folder = folder
         self.spec: EncoderSpec = folder.spec
-        self._preprocess = Preprocess.from_config(
-            folder.config.get("preprocess_cfg") or {},
-            folder.config["model_cfg"]["vision_cfg"].get("image_size") or 224,
-        )
+        self._preprocess = Preprocess.from_folder(folder)
         self.pixel_shape = (3, self._preprocess.height, self._preprocess.width)
 
     @cached_property

@@ -13,6 +13,8 @@ from searchengine.types import Pixels
 if TYPE_CHECKING:
     import PIL.Image
 
+    from searchengine.encoders.folder import ModelFolder
+
 # The statistics of CLIP's training images, open_clip's default where a configuration has none.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -49,14 +51,21 @@ class Preprocess:
         fill = config.get("fill_color") or 0
         return cls(height, width, tuple(mean), tuple(std), interpolation, mode, fill)
 
+    @classmethod
+    def from_folder(cls, folder: ModelFolder) -> Preprocess:
+        """How a model folder wants its pictures; raises `ModelError`."""
+        image_size = folder.config["model_cfg"]["vision_cfg"].get("image_size")
+        return cls.from_config(folder.config.get("preprocess_cfg") or {}, image_size)
+
     def __call__(self, image: PIL.Image.Image) -> Pixels:
         """An RGB picture as (3, height, width) float32."""
-        array = np.asarray(self._fit(image), dtype=np.float32)
+        array = np.asarray(self.fit(image), dtype=np.float32)
         scale = 1 / (255 * np.asarray(self.std, np.float32))
         shift = np.asarray(self.mean, np.float32) / np.asarray(self.std, np.float32)
         return np.ascontiguousarray((array * scale - shift).transpose(2, 0, 1))
 
-    def _fit(self, image: PIL.Image.Image) -> PIL.Image.Image:
+    def fit(self, image: PIL.Image.Image) -> PIL.Image.Image:
+        """An RGB picture at the size that the encoder takes, before it is scaled to floats."""
         from PIL import Image, ImageOps
 
         # open_clip's resize to the shortest side of a target that is not square is always bicubic.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
@@ -16,7 +16,7 @@ _R = TypeVar("_R")
 
 def read_batches(
     read: Callable[[_T], _R], tasks: Iterable[_T], size: int, stop: threading.Event
-) -> Iterator[list[_R]]:
+) -> Generator[list[_R], None, None]:
     """Read tasks in a pool of threads and give the results in order, `size` at a time.
 
     Never more than two batches are read ahead; setting `stop` ends it after the batch in hand.

@@ -1,0 +1,1 @@
+"""Contrastive fine-tuning of a model on captioned images."""
