@@ -22,6 +22,7 @@ LEVELS = {
     "captions": 1,
     "vectors": 1,
     "index": 2,
+    "captioning": 3,
     "ingest": 3,
     "query": 3,
     "reembedding": 3,
@@ -51,7 +52,11 @@ ONLY_IN = {
 # What may need the extras: torch's side of the encoders, and the one place that reads RAW.
 NEEDS_AN_EXTRA = {
     *(f"encoders/{name}.py" for name in ("export", "graphs", "tokenizer_export", "torch_encoder")),
+    *(f"encoders/{name}.py" for name in ("image_part", "retrained", "text_part", "two_tower")),
+    *(f"finetune/{name}.py" for name in ("parts", "report", "run")),
     "images/raw.py",
+    "evaluation/confusion.py",
+    "evaluation/probe.py",
 }
 DISTRIBUTIONS = {"PIL": "pillow", "faiss": "faiss-cpu"}
 

@@ -37,6 +37,8 @@ class Changes:
     failed: list[Failure] = field(default_factory=list)
     forgotten: list[ImageFile] = field(default_factory=list)
     """Files whose failure is to be forgotten, as they are gone."""
+    captions: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    """Image id -> its captions, in the place of those it had; a repeated one counts once."""
 
     def __bool__(self) -> bool:
         return any(getattr(self, part.name) for part in fields(self))

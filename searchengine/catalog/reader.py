@@ -11,7 +11,15 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 from sqlalchemy import Column, Connection
 
-from searchengine.catalog.schema import embeddings, failures, images, roots, settings, staged
+from searchengine.catalog.schema import (
+    captions,
+    embeddings,
+    failures,
+    images,
+    roots,
+    settings,
+    staged,
+)
 from searchengine.errors import IndexFolderError
 from searchengine.types import (
     Embeddings,
@@ -111,6 +119,15 @@ class Reader:
         for row in self._where(query, images.c.digest, digests):
             found.setdefault(row[0], []).append(_image(row[1:]))
         return found
+
+    def captions(self) -> dict[int, tuple[str, ...]]:
+        """Id -> captions in the order they were given, of every image that has any, by id."""
+        query = sa.select(captions.c.image_id, captions.c.text)
+        query = query.order_by(captions.c.image_id, sa.literal_column("captions.rowid"))
+        found: dict[int, list[str]] = {}
+        for image_id, text in self._db.execute(query):
+            found.setdefault(image_id, []).append(text)
+        return {image_id: tuple(texts) for image_id, texts in found.items()}
 
     def vectors(self, ids: Iterable[int]) -> dict[int, bytes]:
         """Id -> stored vector, for those of the ids that exist; see `decode`."""

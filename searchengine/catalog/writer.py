@@ -16,6 +16,7 @@ from searchengine.catalog.changes import Changes, NewImage
 from searchengine.catalog.reader import Reader, chunks
 from searchengine.catalog.schema import (
     AnyText,
+    captions,
     embeddings,
     failures,
     images,
@@ -71,6 +72,7 @@ class Writer(Reader):
         healed = [*read, *changes.moved.values(), *changes.forgotten]
         self._remove_at(failures, [*failed, *map(self._row, healed)])
         self._each(sa.insert(failures), failed)
+        self._caption(changes.captions)
 
     def remove(self, ids: Iterable[int]) -> None:
         """Remove images, with their vectors and captions."""
@@ -154,6 +156,12 @@ class Writer(Reader):
         query = sa.insert(images).returning(images.c.id, sort_by_parameter_order=True)
         ids = self._db.execute(query, [self._content(image) for image in added]).scalars().all()
         self._each(sa.insert(embeddings), list(map(self._vector, ids, added)))
+
+    def _caption(self, texts: Mapping[int, Sequence[str]]) -> None:
+        old = sa.delete(captions).where(captions.c.image_id == sa.bindparam("image"))
+        self._each(old, [{"image": key} for key in texts])
+        pairs = ((key, text) for key, each in texts.items() for text in dict.fromkeys(each))
+        self._each(sa.insert(captions), [{"image_id": key, "text": text} for key, text in pairs])
 
 
 def settings_of(spec: EncoderSpec) -> dict[str, str]:

@@ -14,9 +14,13 @@ from typing import Any
 import click
 
 from searchengine import __version__
+from searchengine.cli.evaluating import evaluate
+from searchengine.cli.finetuning import finetune
 from searchengine.cli.indexing import index
 from searchengine.cli.inspecting import check, info
+from searchengine.cli.locating import locate
 from searchengine.cli.models import models
+from searchengine.cli.recognising import classify, describe
 from searchengine.cli.searching import search, similar
 from searchengine.errors import SearchEngineError
 
@@ -49,5 +53,9 @@ def main() -> None:
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
 
 
-for command in (index, search, similar, models, info, check):
+COMMANDS = (
+    *(index, search, similar, classify, describe, locate),
+    *(finetune, evaluate, models, info, check),
+)
+for command in COMMANDS:
     main.add_command(command)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import threading
-from collections.abc import Iterator
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -13,11 +10,15 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 from click.core import ParameterSource
 
+from searchengine.cli.interrupting import stop_on_interrupt
 from searchengine.cli.options import device_option, index_option, json_option
 from searchengine.cli.output import echo_json
 from searchengine.cli.progress import progress
 
 if TYPE_CHECKING:
+    from searchengine.captioning import Stored
+    from searchengine.captions import Captions
+    from searchengine.engine import SearchEngine
     from searchengine.ingest import Report
 
 COUNTS = ("added", "changed", "moved", "removed", "unchanged", "failed")
@@ -47,6 +48,19 @@ COUNTS = ("added", "changed", "moved", "removed", "unchanged", "failed")
 @click.option(
     "--re-embed", is_flag=True, help="Change the index to --model: embed every image anew."
 )
+@click.option(
+    "--captions",
+    "source",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Also store captions: CSV, TSV, JSONL, COCO or Flickr's; or a folder of .txt files.",
+)
+@click.option(
+    "--images",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Folder of the pictures that FILE names; by default that of FILE, else FOLDER.",
+)
 @json_option
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @click.pass_context
@@ -58,6 +72,8 @@ def index(
     model: str,
     device: str,
     re_embed: bool,
+    source: Path | None,
+    images: Path | None,
     as_json: bool,
     quiet: bool,
     **selection: bool | tuple[str, ...],
@@ -79,22 +95,65 @@ def index(
         raise IndexFolderError(
             f"there is no index in {index_folder} yet; name the folders: searchengine index FOLDER"
         )
+    captions = _read_captions(source, images, folders)
     if re_embed:
-        with progress("images", quiet=quiet) as report_progress, _stop_on_interrupt() as stop:
-            done = SearchEngine.re_embed(index_folder, model, device, report_progress, stop)
-        if not done:
-            _interrupted(ctx)
+        _re_embed(ctx, index_folder, model, device, quiet)
     with SearchEngine.open(index_folder, model=wanted, device=device) as engine:
         bring_up_to_date = partial(engine.index, *folders) if folders else engine.refresh
-        with progress("images", quiet=quiet) as report_progress, _stop_on_interrupt() as stop:
+        with progress("images", quiet=quiet) as report_progress, stop_on_interrupt() as stop:
             report = bring_up_to_date(
                 selection=Selection(**selection),  # type: ignore[arg-type]
                 progress=report_progress,
                 stop=stop,
             )
-    _show(report, as_json)
+        stored = None if report.interrupted else _store(engine, captions)
+    _show(report, stored, as_json)
     if report.interrupted:
         _interrupted(ctx)
+
+
+def _re_embed(ctx: click.Context, index_folder: Path, model: str, device: str, quiet: bool) -> None:
+    from searchengine.engine import SearchEngine
+
+    with progress("images", quiet=quiet) as report_progress, stop_on_interrupt() as stop:
+        done = SearchEngine.re_embed(index_folder, model, device, report_progress, stop)
+    if not done:
+        _interrupted(ctx)
+
+
+def _read_captions(
+    source: Path | None, images: Path | None, folders: Sequence[str]
+) -> Captions | None:
+    """Read the captions, before hours of indexing; their pictures may be below the one folder."""
+    if source is None:
+        if images is not None:
+            raise click.UsageError("--images tells where the pictures of --captions are")
+        return None
+    from searchengine.captions import read_captions
+    from searchengine.errors import CaptionError
+
+    try:
+        return read_captions(source, images)
+    except CaptionError:
+        if images is not None or len(folders) != 1:
+            raise
+        return read_captions(source, Path(folders[0]).expanduser())
+
+
+def _store(engine: SearchEngine, captions: Captions | None) -> Stored | None:
+    if captions is None:
+        return None
+    from searchengine.captioning import store_captions
+
+    stored = store_captions(engine.catalog, captions)
+    message = f"stored {stored.captions} captions of {stored.images} images"
+    if stored.unknown:
+        message += f"; {stored.unknown} images of the file are not in the index"
+    click.echo(message, err=True)
+    if captions.skipped:
+        reasons = ", ".join(f"{why} ({count})" for why, count in captions.skipped.items())
+        click.echo(f"skipped rows: {reasons}; the first is {captions.examples[0]}", err=True)
+    return stored
 
 
 def _interrupted(ctx: click.Context) -> NoReturn:
@@ -102,27 +161,14 @@ def _interrupted(ctx: click.Context) -> NoReturn:
     ctx.exit(130)
 
 
-@contextlib.contextmanager
-def _stop_on_interrupt() -> Iterator[threading.Event]:
-    """Ctrl-C asks the run to stop after the batch in hand; a second one ends it at once."""
-    stop = threading.Event()
-
-    def ask(*_: object) -> None:
-        stop.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _show(report: Report, as_json: bool) -> None:
+def _show(report: Report, stored: Stored | None, as_json: bool) -> None:
     counts = {name: getattr(report, name) for name in COUNTS}
     seconds, rate = round(report.seconds, 3), round(report.images_per_second, 1)
     if as_json:
-        echo_json({**counts, "seconds": seconds, "images_per_second": rate})
+        captioned = (
+            {"captions": stored.captions, "captioned_images": stored.images} if stored else {}
+        )
+        echo_json({**counts, "seconds": seconds, "images_per_second": rate, **captioned})
         return
     click.echo(", ".join(f"{count} {name}" for name, count in counts.items()), nl=False)
     click.echo(f" in {seconds:.1f} s ({rate:.0f} images/s)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def models() -> None:
-    """List, show, fetch and export models."""
+    """List, show, fetch, build and export models."""
 
 
 @models.command("list")
@@ -68,6 +69,83 @@ def pull(name: str) -> None:
     folder = fetch(name)
     click.echo(f"{folder.spec.name} is in {folder.path}")
     click.echo(f"licence: {folder.card.get('licence')}", err=True)
+
+
+@models.command()
+@click.option(
+    "--image-encoder",
+    required=True,
+    metavar="timm:NAME",
+    help="A timm model such as timm:resnet50, or a folder with one (timm:./FOLDER).",
+)
+@click.option(
+    "--text-encoder",
+    required=True,
+    metavar="hf:NAME",
+    help="A Hugging Face model such as hf:distilbert-base-uncased, or its folder (hf:./FOLDER).",
+)
+@click.option(
+    "--out",
+    required=True,
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="The model folder to write; it must not exist.",
+)
+@click.option(
+    "--dim",
+    default=256,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Dimensions of the embeddings.",
+)
+@click.option(
+    "--head",
+    default="mlp",
+    show_default=True,
+    type=click.Choice(["mlp", "linear"]),
+    help="The projection after each encoder: two layers with a skip connection, or one.",
+)
+@click.option(
+    "--pooler",
+    default="mean",
+    show_default=True,
+    type=click.Choice(["mean", "cls"]),
+    help="A text's vector before the head: the mean of its tokens, or its first token.",
+)
+@click.option(
+    "--context-length",
+    type=click.IntRange(min=1),
+    show_default="64, or what the text encoder takes",
+    help="Tokens of a text at most.",
+)
+@click.option(
+    "--pretrained/--no-pretrained",
+    default=True,
+    show_default=True,
+    help="Start from the encoders' weights, or from random ones.",
+)
+@click.option(
+    "--image-weights",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A checkpoint of the image encoder, in place of the hub's.",
+)
+def build(image_encoder: str, text_encoder: str, out: Path, **settings: Any) -> None:
+    """Make a model of any image encoder and any text encoder, to be fine-tuned."""
+    from searchengine import encoders
+
+    encoders.require_torch("models build")
+    from searchengine.encoders.build import BuildSettings, build_model
+
+    click.echo("building the model; pretrained encoders are fetched where they are new", err=True)
+    folder = build_model(image_encoder, text_encoder, out.expanduser(), BuildSettings(**settings))
+    click.echo(f"wrote {folder.path}")
+    click.echo(f"licence: {folder.card.get('licence')}", err=True)
+    click.echo(
+        "its heads are untrained; next: searchengine finetune PAIRS --images DIR "
+        f"--model {shlex.quote(str(folder.path))} --out FOLDER",
+        err=True,
+    )
 
 
 @models.command()

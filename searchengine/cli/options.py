@@ -46,6 +46,16 @@ def device_option(default: str) -> Callable[[Command], Command]:
     )
 
 
+model_option = click.option(
+    "--model",
+    envvar="SEARCHENGINE_MODEL",
+    default="builtin",
+    show_default=True,
+    show_envvar=True,
+    metavar="NAME",
+    help="Model: builtin, ARCH/PRETRAINED, or a model folder.",
+)
+
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, one object a line, and nothing else."
 )

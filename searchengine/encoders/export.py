@@ -118,7 +118,7 @@ def known_pairs() -> list[str]:
     return [f"{architecture}/{tag}" for architecture, tag in open_clip.list_pretrained()]
 
 
-def _spare_retries() -> None:
+def spare_retries() -> None:
     """Without a network, let the hub's client look into its cache only, not try for a minute.
 
     It reads that setting when it is imported.
@@ -136,7 +136,7 @@ def pull(name: str) -> ModelFolder:
     PRETRAINED is one of open_clip's tags, or the path of a checkpoint file. Raises `ModelError`
     for unknown names and when the weights cannot be fetched; nothing half-written stays.
     """
-    _spare_retries()
+    spare_retries()
     import open_clip
     from open_clip.pretrained import get_pretrained_cfg
 

@@ -20,15 +20,22 @@ def load(folder: ModelFolder, device: str = "auto") -> FolderEncoder:
     `auto` takes CUDA when torch is installed and sees a device, else the CPU runtime. Raises
     `ModelError` when the device or the runtime that it needs is missing.
     """
-    if device not in ("auto", "cpu", "cuda"):
-        raise ModelError(f"unknown device {device!r}; choose auto, cpu or cuda")
-    if device == "cuda" or (device == "auto" and _has_usable_gpu()):
+    if choose_device(device) == "cuda":
         return _load_torch(folder, "cuda")
     if folder.has_graphs:
         from searchengine.encoders.onnx_encoder import OnnxEncoder
 
         return OnnxEncoder(folder)
     return _load_torch(folder, "cpu")
+
+
+def choose_device(device: str) -> str:
+    """`cpu` or `cuda` for `auto`, `cpu` or `cuda`; raises `ModelError` for anything else."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise ModelError(f"unknown device {device!r}; choose auto, cpu or cuda")
+    if device == "auto":
+        return "cuda" if _has_usable_gpu() else "cpu"
+    return device
 
 
 def _load_torch(folder: ModelFolder, device: str) -> FolderEncoder:

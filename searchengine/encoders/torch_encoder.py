@@ -81,7 +81,8 @@ def load_model(folder: ModelFolder) -> Any:
     """The folder's open_clip model, in float32 on the CPU; raises `ModelError`.
 
     A Hugging Face text tower whose configuration lies in the folder itself is named by a path
-    relative to it (`"hf_model_name": "."`).
+    relative to it (`"hf_model_name": "."`). With a key `heads` in its configuration, the model is
+    one of parts: see `two_tower`.
     """
     import open_clip
 
@@ -92,11 +93,24 @@ def load_model(folder: ModelFolder) -> Any:
         text_config["hf_model_pretrained"] = False
     try:
         with quiet():
+            if "heads" in folder.config:
+                return _load_two_tower(folder, text_config["hf_model_name"])
             return open_clip.create_model(f"local-dir:{folder.path}", text_cfg=text_config)
     except Exception as error:  # a broken checkpoint can make open_clip raise anything
         raise ModelError(
             f"{folder.path / WEIGHTS}: open_clip cannot load it: {one_line(error)}"
         ) from error
+
+
+def _load_two_tower(folder: ModelFolder, text_encoder: str) -> Any:
+    from safetensors.torch import load_file
+    from transformers import AutoConfig
+
+    from searchengine.encoders.two_tower import assemble
+
+    model = assemble(folder.config, AutoConfig.from_pretrained(text_encoder))
+    model.load_state_dict(load_file(folder.path / WEIGHTS))
+    return model
 
 
 @contextlib.contextmanager
@@ -118,11 +132,16 @@ def one_line(error: Exception) -> str:
 
 
 def save_weights(model: Any, path: Path, dtype: torch.dtype) -> None:
-    """Write the state dict as safetensors, floating-point tensors as `dtype`."""
+    """Write a model's state dict as safetensors, floating-point tensors as `dtype`."""
+    save_state(model.state_dict(), path, dtype)
+
+
+def save_state(state: dict[str, Any], path: Path, dtype: torch.dtype) -> None:
+    """Write a state dict as safetensors, floating-point tensors as `dtype`."""
     from safetensors.torch import save_file
 
-    state = {
+    stored = {
         name: (value.to(dtype) if value.is_floating_point() else value).contiguous().clone()
-        for name, value in model.state_dict().items()
+        for name, value in state.items()
     }
-    save_file(state, path, metadata={"format": "pt"})
+    save_file(stored, path, metadata={"format": "pt"})

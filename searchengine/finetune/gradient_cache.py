@@ -19,20 +19,20 @@ Encode = Callable[[Tensor], Tensor]
 class PartwiseEncoding:
     """The embeddings of a batch in parts: `embeddings` (n, dim), and `backward` into the model.
 
-    A single part is encoded once, with its graph; several are encoded twice. Where nothing of
-    `encode` is trained there is one pass, without a graph.
+    With `cached` every part is encoded twice, else once and its activations are kept. Where
+    nothing of `encode` is trained there is one pass, without activations.
     """
 
-    def __init__(self, encode: Encode, parts: Sequence[Tensor], *, trained: bool, device: str):
+    def __init__(
+        self, encode: Encode, parts: Sequence[Tensor], device: str, *, trained: bool, cached: bool
+    ):
         self._encode, self._parts, self._devices = encode, parts, [device] * (device == "cuda")
         self._states: list[list[Tensor]] = []
-        self._cached = trained and len(parts) > 1
-        if trained and not self._cached:
-            self.embeddings = encode(parts[0])
-            return
-        with torch.no_grad():
+        self._cached = trained and cached
+        with torch.set_grad_enabled(trained and not cached):
             self.embeddings = torch.cat([self._first(part) for part in parts])
-        self.embeddings.requires_grad_(trained)
+        if self._cached:
+            self.embeddings.requires_grad_()
 
     def _first(self, part: Tensor) -> Tensor:
         if self._cached:

@@ -193,11 +193,16 @@ class Trainer:
         self._optimizer.zero_grad()
         device = self.towers.device
         tokens, row = self.towers.tokenize(batch.texts, self.settings.micro_batch)
+        cached = len(batch.pixels) > 1
         images = PartwiseEncoding(
-            self.towers.encode_images, batch.pixels, trained=self._trains_images, device=device
+            self.towers.encode_images,
+            batch.pixels,
+            device,
+            trained=self._trains_images,
+            cached=cached,
         )
         texts = PartwiseEncoding(
-            self.towers.encode_tokens, tokens, trained=self._trains_texts, device=device
+            self.towers.encode_tokens, tokens, device, trained=self._trains_texts, cached=cached
         )
         known = self.world.gather_lists(batch.known)
         fits = fitting(self.world.gather_lists(batch.texts), known).to(device)

@@ -154,6 +154,11 @@ class Index:
             found = rows.images(ids)
         return [found[each] for each in ids if each in found]
 
+    def captions(self) -> dict[int, tuple[str, ...]]:
+        """Id -> captions in the order they were given, of every image that has any, by id."""
+        with self._catalog.reading() as rows:
+            return rows.captions()
+
     def embeddings(self, ids: Sequence[int]) -> Embeddings:
         """The embeddings of images, (n, dim) float32, in the order of their ids.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,22 +14,12 @@ from searchengine.encoders import ModelFolder
 from searchengine.encoders.export import export
 from searchengine.encoders.folder import CARD, IMAGE_GRAPH, TEXT_GRAPH, TOKENIZER, WEIGHTS
 from searchengine.encoders.torch_encoder import load_model, save_weights
-from tests.models import make_clip_folder, make_hf_folder
+from tests.encoders.parts import Saved, make_distilbert, make_timm
 
 # torch's exporter traces its work through this logger; pytest would keep megabytes of it.
 logging.getLogger("torch.__trace").propagate = False
 
 DERIVED = (IMAGE_GRAPH, TEXT_GRAPH, CARD)
-
-
-@pytest.fixture(scope="session")
-def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
-    return make_clip_folder(tmp_path_factory.mktemp("models") / "clip")
-
-
-@pytest.fixture(scope="session")
-def hf_folder(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
-    return make_hf_folder(tmp_path_factory.mktemp("models") / "hf")
 
 
 @pytest.fixture(scope="session")
@@ -81,3 +72,27 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "home" / "models"
     monkeypatch.setattr("searchengine.encoders.names.models_home", lambda: path)
     return path
+
+
+@pytest.fixture(scope="session")
+def distilbert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A text encoder to build models of."""
+    return make_distilbert(tmp_path_factory.mktemp("parts") / "distilbert")
+
+
+@pytest.fixture(scope="session")
+def resnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An image encoder to build models of."""
+    return make_timm(tmp_path_factory.mktemp("parts") / "resnet", "test_resnet")
+
+
+@pytest.fixture
+def unsaved(monkeypatch: pytest.MonkeyPatch) -> Saved:
+    """What `build_model` would save, without the seconds that graphs take."""
+    saved: Saved = []
+
+    def save(model: Any, config: Any, tokenizer: Any, destination: Path, *, card: Any) -> None:
+        saved.append((model, config, card))
+
+    monkeypatch.setattr("searchengine.encoders.export.save_model", save)
+    return saved

@@ -1,0 +1,1 @@
+"""Measuring a model: retrieval recall, zero-shot classification, the linear probe."""
