@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from searchengine.finetune.trainer import Step
     from searchengine.finetune.wise_ft import Mixture
 
+_LOG_SECONDS = 30.0
 path = click.Path(path_type=Path)
 rate = click.FloatRange(min=0)
 
@@ -216,9 +218,12 @@ def _watchers(quiet: bool, as_json: bool, tensorboard: Path | None) -> Iterator[
 
 @contextmanager
 def _draw_steps(quiet: bool) -> Iterator[Callable[[Step], None]]:
-    """A bar with loss, learning rate and speed; nothing where there is no terminal."""
-    if quiet or not sys.stderr.isatty():
+    """A bar with loss, learning rate and speed; in a log, a line now and then."""
+    if quiet:
         yield lambda step: None
+        return
+    if not sys.stderr.isatty():
+        yield _log_steps()
         return
     from tqdm import tqdm
 
@@ -233,6 +238,24 @@ def _draw_steps(quiet: bool) -> Iterator[Callable[[Step], None]]:
             bar.update(step.done - bar.n)
 
         yield draw
+
+
+def _log_steps() -> Callable[[Step], None]:
+    started = reported = time.monotonic()
+
+    def line(step: Step) -> None:
+        nonlocal reported
+        now = time.monotonic()
+        if now - reported < _LOG_SECONDS:
+            return
+        reported = now
+        click.echo(
+            f"step {step.done}/{step.total}, loss {step.loss:.3f}, rate {step.rate:.1e}, "
+            f"{step.images_per_second:.0f} images/s, {now - started:.0f} s",
+            err=True,
+        )
+
+    return line
 
 
 def _say_epoch(row: dict[str, Any]) -> None:

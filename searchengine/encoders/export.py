@@ -63,7 +63,7 @@ def save_model(
         raise ModelError(f"{destination} exists already; choose another folder or remove it first")
     config = copy.deepcopy(config)
     text_config = config["model_cfg"]["text_cfg"]
-    with _appearing(destination) as folder:
+    with appearing(destination) as folder:
         if "hf_model_name" in text_config:
             model.text.config.to_json_file(folder / "config.json")
             text_config |= {"hf_model_name": ".", "hf_tokenizer_name": "."}
@@ -71,9 +71,10 @@ def save_model(
         (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         save_weights(model, folder / WEIGHTS, dtype)
         write_tokenizer(tokenizer, folder, int(text_config.get("context_length") or 77))
-        _write_card(folder, {"name": destination.name, **card})
+        scale = round(float(model.logit_scale.detach().exp()), 3)
+        write_card(folder, {"name": destination.name, "logit_scale": scale, **card})
         export_graphs(ModelFolder.open(folder), folder)
-        _check_agreement(ModelFolder.open(folder))
+        check_agreement(ModelFolder.open(folder))
     return ModelFolder.open(destination)
 
 
@@ -89,12 +90,12 @@ def export(path: Path) -> ModelFolder:
         for graph in (IMAGE_GRAPH, TEXT_GRAPH):
             os.replace(partial / graph, path / graph)
     try:
-        _check_agreement(folder)
+        check_agreement(folder)
     except ModelError:
         for graph in (IMAGE_GRAPH, TEXT_GRAPH):
             (path / graph).unlink()
         raise
-    _write_card(path, folder.card)
+    write_card(path, folder.card)
     return ModelFolder.open(path)
 
 
@@ -188,7 +189,7 @@ def _create(architecture: str, pretrained: str, config: Any, name: str) -> tuple
 
 
 @contextlib.contextmanager
-def _appearing(destination: Path) -> Iterator[Path]:
+def appearing(destination: Path) -> Iterator[Path]:
     """A temporary sibling that becomes `destination` when the block succeeds, else vanishes."""
     destination.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=destination.parent, prefix=f".{destination.name}-"))
@@ -203,7 +204,8 @@ def _appearing(destination: Path) -> Iterator[Path]:
         raise
 
 
-def _write_card(folder: Path, card: dict[str, Any]) -> None:
+def write_card(folder: Path, card: dict[str, Any]) -> None:
+    """Write `model.json`: what is given, the dimension, and the fingerprint of the folder."""
     config = json.loads((folder / CONFIG).read_bytes())
     complete = {
         "name": folder.resolve().name,
@@ -216,7 +218,7 @@ def _write_card(folder: Path, card: dict[str, Any]) -> None:
     os.replace(partial, folder / CARD)
 
 
-def _check_agreement(folder: ModelFolder) -> None:
+def check_agreement(folder: ModelFolder) -> None:
     """Both runtimes must give the same embeddings; raises `ModelError` where they do not."""
     reference, graphs = TorchEncoder(folder, "cpu"), OnnxEncoder(folder)
     noise = np.random.default_rng(0).standard_normal((3, *reference.pixel_shape)).astype(np.float32)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from searchengine.encoders.export import _appearing, _check_agreement, _write_card
+from searchengine.encoders.export import appearing, check_agreement, write_card
 from searchengine.encoders.folder import CARD, IMAGE_GRAPH, TEXT_GRAPH, WEIGHTS, ModelFolder
 from searchengine.encoders.graphs import export_graphs
 from searchengine.encoders.torch_encoder import save_state
@@ -44,7 +44,7 @@ def save_retrained(
     `card` is added to what the card of `source` says; `extra` are further files by name. Raises
     `ModelError`.
     """
-    with _appearing(destination) as folder:
+    with appearing(destination) as folder:
         partial = folder / "model"
         save_weights_like(source, state, partial)
         for file in partial.iterdir():
@@ -53,9 +53,10 @@ def save_retrained(
         for name, content in extra.items():
             (folder / name).write_bytes(content)
         kept = json.loads((folder / CARD).read_bytes())
-        _write_card(folder, {**kept, "name": destination.name, **card})
+        scale = {"logit_scale": round(float(state["logit_scale"].exp()), 3)}
+        write_card(folder, {**kept, **scale, "name": destination.name, **card})
         export_graphs(ModelFolder.open(folder), folder)
-        _check_agreement(ModelFolder.open(folder))
+        check_agreement(ModelFolder.open(folder))
     return ModelFolder.open(destination)
 
 

@@ -85,7 +85,7 @@ class Trainer:
         groups = self.parts.groups()
         if self._bias is not towers.model.logit_bias:
             groups.append({"params": [self._bias], "lr": settings.head_rate, "weight_decay": 0.0})
-        self._optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98))
+        self._optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
         self._rates = [group["lr"] for group in self._optimizer.param_groups]
         self._total = len(batches) * settings.epochs
         self._trains_images = any(p.requires_grad for p in towers.model.visual.parameters())

@@ -35,7 +35,7 @@ def test_a_built_model_indexes_and_searches(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Under torch: here it is spared the seconds that its graphs take."""
-    for name in ("export_graphs", "_check_agreement"):
+    for name in ("export_graphs", "check_agreement"):
         monkeypatch.setattr(f"searchengine.encoders.export.{name}", lambda *_: None)
     monkeypatch.chdir(tmp_path)
     make_bert(tmp_path / "bert")

@@ -116,7 +116,7 @@ def test_save_model_is_atomic(
     monkeypatch.setattr(f"searchengine.encoders.export.{step}", fail)
     if step == "os.replace":  # reached without the seconds that graphs take
         monkeypatch.setattr("searchengine.encoders.export.export_graphs", lambda *_: None)
-        monkeypatch.setattr("searchengine.encoders.export._check_agreement", lambda *_: None)
+        monkeypatch.setattr("searchengine.encoders.export.check_agreement", lambda *_: None)
     with pytest.raises(type(error)):
         save(tmp_path / "below" / "model")
     assert nothing_in(tmp_path / "below")

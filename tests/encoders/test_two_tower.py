@@ -53,7 +53,7 @@ def linear(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
     destination = tmp_path_factory.mktemp("models") / "linear"
     settings = replace(RANDOM, head="linear")
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("export_graphs", "_check_agreement"):
+        for name in ("export_graphs", "check_agreement"):
             patch.setattr(f"searchengine.encoders.export.{name}", lambda *_: None)
         return build_model("timm:test_resnet", f"hf:{bert}", destination, settings)
 
