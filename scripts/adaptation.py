@@ -100,14 +100,11 @@ def shapes(work: Path, args: argparse.Namespace) -> None:
     """Fine-tune on some combinations, measure on others."""
     rng = random.Random(0)
     things = list(itertools.product(COLOURS, SHAPES))
-    pairs = list(itertools.combinations(things, 2))
-    rng.shuffle(pairs)
-    scenes = [
-        [(a, relation, b) for relation in RELATIONS for a, b in some]
-        for some in (pairs[: args.test // 4], pairs[args.test // 4 :])
-    ]
-    test, rest = scenes
-    for name, chosen in (("test", test), ("train", rng.sample(rest, args.train))):
+    pairs = itertools.combinations(things, 2)
+    scenes = [(a, relation, b) for a, b in pairs for relation in RELATIONS]
+    rng.shuffle(scenes)
+    test, train = scenes[: args.test], scenes[args.test : args.test + args.train]
+    for name, chosen in (("test", test), ("train", train)):
         (work / name).mkdir(parents=True, exist_ok=True)
         rows: list[Row] = []
         for number, scene in enumerate(chosen):
@@ -116,14 +113,14 @@ def shapes(work: Path, args: argparse.Namespace) -> None:
         if name == "test":
             rows = rows[::2]  # one caption each: the other is said of the same picture
         write(work / name / "captions.csv", rows)
-    print(f"{len(test)} scenes of {args.test // 4} pairs of things that are in no training picture")
+    print(f"{len(test)} scenes held out, {len(train)} to train on, {len(scenes)} in all")
     measure("before", "builtin", work / "test" / "captions.csv")
     out = work / "model"
     finetune(
         work / "train" / "captions.csv",
         out,
-        *("--epochs", args.epochs, "--batch-size", 96, "--micro-batch", 96, "--crop", 1),
-        *("--captions-per-image", 2, "--validation", 0.05, "--patience", 0),
+        *("--epochs", args.epochs, "--batch-size", 64, "--micro-batch", 64, "--crop", 1),
+        *("--captions-per-image", 2, "--validation", 0.03, "--patience", 0),
         *("--image-rate", 6e-4, "--text-rate", 2e-4, "--head-rate", 6e-4),
     )
     measure("after", str(out), work / "test" / "captions.csv")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -136,13 +137,19 @@ def finetune(
 
     encoders.require_torch("finetune")
     from searchengine.encoders.load import choose_device
+    from searchengine.finetune.distributed import World
     from searchengine.finetune.run import Run
 
     settings = Settings(**given)
-    data = _read(pairs, images, validation, general, settings.seed)
-    run = Run(encoders.find(model), data, out, settings, choose_device(device))
-    is_first = run.world.rank == 0
-    with _watchers(quiet or not is_first, as_json, tensorboard) as watchers:
+    device = choose_device(device)
+    world = World.join(device)
+    is_first = world.rank == 0
+    data, skipped = _read(pairs, images, validation, general, settings.seed)
+    if is_first:
+        say_skipped(skipped)
+        _say_data(data)
+    run = Run(encoders.find(model), data, out, settings, device, world)
+    with _watchers(quiet or not is_first, as_json and is_first, tensorboard) as watchers:
         with stop_on_interrupt() as stop:
             done = run.train(watchers, resume=resume, stop=stop)
         if not done:
@@ -153,44 +160,48 @@ def finetune(
             is_sweep = wise_ft == "sweep"
             alpha = None if is_sweep or wise_ft is None else float(wise_ft)
             outcome = run.finish(watchers, alpha, sweep=is_sweep)
-        run.world.leave()
+        world.leave()
     if outcome:
         _show(outcome, as_json)
 
 
 def _read(
     pairs: Path, images: Path | None, validation: str, general: Path | None, seed: int
-) -> Data:
-    """Read and divide the captioned images, and say what was of no use."""
+) -> tuple[Data, Counter[str]]:
+    """Read and divide the captioned images; also why rows were of no use."""
     from searchengine.finetune.run import Data
     from searchengine.finetune.split import split, without
 
     read = read_pairs(pairs, images)
-    say_skipped(read.skipped)
+    skipped = Counter(read.skipped)
     try:
         fraction = float(validation)
     except ValueError:
         others = read_pairs(Path(validation), images)
-        say_skipped(others.skipped)
+        skipped += Counter(others.skipped)
         train, held_out = without(read.images, others.images), list(others.images)
     else:
         if not 0 < fraction < 1:
             raise click.UsageError("--validation is a file, or a fraction between 0 and 1")
         train, held_out = split(read.images, fraction, seed)
     kept = list(read_pairs(general, images).images) if general else []
-    click.echo(
-        f"{len(train)} images to train on, {len(held_out)} to validate on"
-        + (f", {len(kept)} general ones" if kept else ""),
-        err=True,
-    )
-    return Data(train, held_out, kept)
+    return Data(train, held_out, kept), skipped
+
+
+def _say_data(data: Data) -> None:
+    parts = f"{len(data.train)} images to train on, {len(data.validation)} to validate on"
+    if data.general:
+        parts += f", {len(data.general)} general ones"
+    click.echo(parts, err=True)
 
 
 @contextmanager
 def _watchers(quiet: bool, as_json: bool, tensorboard: Path | None) -> Iterator[Watchers]:
-    from searchengine.finetune.report import Scalars
+    from searchengine.finetune.report import Scalars, require
     from searchengine.finetune.run import Watchers
 
+    if tensorboard:
+        require("tensorboard", "--tensorboard")
     scalars = Scalars(tensorboard) if tensorboard else None
     with _draw_steps(quiet) as draw:
 

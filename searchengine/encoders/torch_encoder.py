@@ -29,8 +29,7 @@ class TorchEncoder(FolderEncoder):
     def __init__(self, folder: ModelFolder, device: str):
         """Load the weights onto `device`; raises `ModelError`."""
         super().__init__(folder)
-        if device == "cuda" and not torch.cuda.is_available():
-            raise ModelError("torch sees no CUDA device here; use --device cpu or auto")
+        require_device(device)
         self.device = device
         self.batch_size = 256 if device == "cuda" else 32
         model = load_model(folder)
@@ -75,6 +74,12 @@ class TorchEncoder(FolderEncoder):
 def _normalised(embeddings: torch.Tensor) -> Embeddings:
     unit = torch.nn.functional.normalize(embeddings.float(), dim=-1)
     return np.ascontiguousarray(unit.cpu().numpy())
+
+
+def require_device(device: str) -> None:
+    """Raise `ModelError` where torch sees no such device."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ModelError("torch sees no CUDA device here; use --device cpu or auto")
 
 
 def load_model(folder: ModelFolder) -> Any:

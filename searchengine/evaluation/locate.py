@@ -28,7 +28,7 @@ Box: TypeAlias = tuple[int, int, int, int]
 # The choices below were compared on scenes with known boxes: scripts/locate_accuracy.py.
 _SIZES = (2 / 3, 1 / 2, 1 / 3, 1 / 4)  # of a window, as a share of the shorter side
 _STRIDE = 1 / 4  # of a window, while that makes no more than
-_MOST = 400  # windows in all
+_MOST = 420  # windows in all
 _LONGEST = 6  # a panorama longer than so many times its height has windows cut off at its edge
 _CELLS = 96  # of the heat map, along the longer side
 _PRIOR = 1.0  # how much the average counts in a cell, beside as many windows as cover any cell

@@ -62,14 +62,30 @@ class Outcome:
 class Run:
     """Fine-tuning of one model; `train` and then `finish`."""
 
-    def __init__(self, source: ModelFolder, data: Data, out: Path, settings: Settings, device: str):
+    def __init__(
+        self,
+        source: ModelFolder,
+        data: Data,
+        out: Path,
+        settings: Settings,
+        device: str,
+        world: World | None = None,
+    ):
         """Load the model; raises `TrainingError`, `ModelError`."""
         if out.exists():
             raise TrainingError(f"{out} exists already; choose another --out or remove it first")
+        report.require("matplotlib", "finetune")
+        if settings.train == "lora":
+            report.require("peft", "--train lora")
+        if len(data.train) < 2:
+            raise TrainingError(
+                f"{len(data.train)} images are left to train on, beside those to validate on; "
+                "at least two are needed"
+            )
         self.source, self.data, self.out, self.settings = source, data, out, settings
         self.device = device
         self.folder = RunFolder(out)
-        self.world = World.join(device)
+        self.world = world or World()
         if settings.batch_size % self.world.size:
             raise TrainingError(
                 f"a batch of {settings.batch_size} cannot be shared by {self.world.size} processes"

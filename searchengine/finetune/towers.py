@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from searchengine.encoders.folder import TOKENIZER, ModelFolder
 from searchengine.encoders.preprocess import Preprocess
 from searchengine.encoders.tokenizer import Tokenizer
-from searchengine.encoders.torch_encoder import load_model
+from searchengine.encoders.torch_encoder import load_model, require_device
 from searchengine.finetune import cpu
 
 
@@ -24,7 +24,8 @@ class Towers:
     """
 
     def __init__(self, folder: ModelFolder, device: str):
-        """Load the model in float32; raises `ModelError`."""
+        """Load the model in float32; raises `ModelError`, also where there is no such device."""
+        require_device(device)
         self.folder, self.device = folder, device
         self.preprocess = Preprocess.from_folder(folder)
         self.tokenizer = Tokenizer(folder.path / TOKENIZER, folder.text_config)
