@@ -119,7 +119,7 @@ def shapes(work: Path, args: argparse.Namespace) -> None:
     finetune(
         work / "train" / "captions.csv",
         out,
-        *("--epochs", args.epochs, "--batch-size", 64, "--micro-batch", 64, "--crop", 1),
+        *("--epochs", 3, "--batch-size", 64, "--micro-batch", 64, "--crop", 1),
         *("--captions-per-image", 2, "--validation", 0.03, "--patience", 0),
         *("--image-rate", 6e-4, "--text-rate", 2e-4, "--head-rate", 6e-4),
     )
@@ -216,7 +216,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--train", type=int, default=3000, help="shapes: pictures to train on")
     parser.add_argument("--test", type=int, default=400, help="shapes: pictures to measure on")
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=5, help="clipart: passes over the drawings")
     parser.add_argument("--openclipart", type=Path)
     parser.add_argument("--flickr8k", type=Path)
     args = parser.parse_args()
