@@ -119,7 +119,7 @@ def shapes(work: Path, args: argparse.Namespace) -> None:
     finetune(
         work / "train" / "captions.csv",
         out,
-        *("--epochs", 3, "--batch-size", 64, "--micro-batch", 64, "--crop", 1),
+        *("--epochs", 7, "--batch-size", 64, "--micro-batch", 64, "--crop", 1),
         *("--captions-per-image", 2, "--validation", 0.03, "--patience", 0),
         *("--image-rate", 6e-4, "--text-rate", 2e-4, "--head-rate", 6e-4),
     )
