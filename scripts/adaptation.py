@@ -216,7 +216,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--train", type=int, default=3000, help="shapes: pictures to train on")
     parser.add_argument("--test", type=int, default=400, help="shapes: pictures to measure on")
-    parser.add_argument("--epochs", type=int, default=5, help="clipart: passes over the drawings")
+    parser.add_argument("--epochs", type=int, default=2, help="clipart: passes over the drawings")
     parser.add_argument("--openclipart", type=Path)
     parser.add_argument("--flickr8k", type=Path)
     args = parser.parse_args()

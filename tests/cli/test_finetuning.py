@@ -142,46 +142,40 @@ def test_a_damaged_file_names_its_line(run: Run, tmp_path: Path) -> None:
 
 
 def test_killed_and_resumed_gives_the_same_weights(
-    clip_folder: ModelFolder, photos: Path, tmp_path: Path
+    run: Run, clip_folder: ModelFolder, photos: Path, tmp_path: Path
 ) -> None:
-    def command(name: str) -> list[str]:
+    def arguments(name: str) -> list[str]:
         options = ["--out", str(tmp_path / name), "--model", str(clip_folder.path), "--json"]
-        options += [*QUICK[:-1], "40", "--patience", "0", "--validation", "0.25"]
-        return [*ENGINE, "finetune", str(photos / "captions.csv"), *options]
+        options += [*QUICK[:-1], "12", "--patience", "0", "--validation", "0.25"]
+        return ["finetune", str(photos / "captions.csv"), *options]
 
-    whole = subprocess.run(command("whole"), check=True, capture_output=True, env=ENVIRONMENT)
-    victim = subprocess.Popen(command("parts"), stdout=subprocess.PIPE, env=ENVIRONMENT, text=True)
-    assert victim.stdout is not None
-    for _ in range(3):
-        victim.stdout.readline()
-    victim.send_signal(signal.SIGKILL)
-    victim.wait()
+    whole = run(*arguments("whole"))
+    command = [*ENGINE, *arguments("parts")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=ENVIRONMENT, text=True) as victim:
+        assert victim.stdout is not None
+        for _ in range(3):
+            victim.stdout.readline()
+        victim.send_signal(signal.SIGKILL)
     assert not (tmp_path / "parts").exists()
-    parts = subprocess.run(
-        [*command("parts"), "--resume"], check=True, capture_output=True, env=ENVIRONMENT
-    )
-    assert whole.stdout.splitlines()[-2] == parts.stdout.splitlines()[-2]
+    parts = run(*arguments("parts"), "--resume")
+    assert json_lines(whole)[-2] == json_lines(parts)[-2]
     one, other = (load_file(tmp_path / name / WEIGHTS) for name in ("whole", "parts"))
     assert all((one[name] == other[name]).all() for name in one)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for a process there")
 def test_ctrl_c_says_how_to_go_on(clip_folder: ModelFolder, photos: Path, tmp_path: Path) -> None:
-    victim = subprocess.Popen(
-        [
-            *(*ENGINE, "finetune", str(photos / "captions.csv"), "--out", str(tmp_path / "new")),
-            *("--model", str(clip_folder.path), *QUICK[:-1], "5000", "--json", "--patience", "0"),
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=ENVIRONMENT,
-        text=True,
-    )
-    assert victim.stdout is not None
-    json.loads(victim.stdout.readline())
-    time.sleep(0.2)
-    victim.send_signal(signal.SIGINT)
-    _, errors = victim.communicate(timeout=60)
+    command = [
+        *(*ENGINE, "finetune", str(photos / "captions.csv"), "--out", str(tmp_path / "new")),
+        *("--model", str(clip_folder.path), *QUICK[:-1], "5000", "--json", "--patience", "0"),
+    ]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=ENVIRONMENT, **pipes) as victim:
+        assert victim.stdout is not None
+        json.loads(victim.stdout.readline())
+        time.sleep(0.2)
+        victim.send_signal(signal.SIGINT)
+        _, errors = victim.communicate(timeout=60)
     assert victim.returncode == 130
     assert "--resume" in errors
     assert (tmp_path / "new.training" / "state.pt").is_file()

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from searchengine import encoders
+from searchengine.cli import main
 from searchengine.encoders import ModelFolder
 from searchengine.errors import TrainingError
 from searchengine.evaluation.recall import evaluate_recall
@@ -120,29 +122,19 @@ def test_two_processes_take_the_steps_of_one(
     pairs.write_text("image,caption\n" + "\n".join(rows) + "\n")
     options = ["--epochs", "2", "--batch-size", "8", "--micro-batch", "3", "--validation", "0.2"]
     options += ["--device", "cpu", "--json", "--captions-per-image", "2"]
-    metrics = []
-    for name, launcher in (
-        ("one", []),
-        ("two", ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--no-python"]),
-    ):
-        python = [sys.executable] if name == "two" else []
-        command = [sys.executable, *launcher, *python, "-m", "searchengine", "finetune", pairs]
-        found = subprocess.run(
-            [
-                *map(str, command),
-                "--out",
-                str(tmp_path / name),
-                "--model",
-                clip_folder.path,
-                *options,
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-        assert found.returncode == 0, found.stderr
-        metrics.append([json.loads(line) for line in found.stdout.splitlines()][:2])
-    for one, two in zip(*metrics, strict=True):
-        assert one["loss"] == pytest.approx(two["loss"], rel=1e-3)
-        assert one["validation_loss"] == pytest.approx(two["validation_loss"], rel=1e-3)
+    options += ["--model", str(clip_folder.path)]
+    one = CliRunner().invoke(main, ["finetune", str(pairs), "--out", str(tmp_path / "1"), *options])
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--no-python"]
+    engine = [sys.executable, "-m", "searchengine"]
+    two = subprocess.run(
+        [sys.executable, *launcher, *engine, "finetune", pairs, "--out", tmp_path / "2", *options],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert two.returncode == 0, two.stderr
+    for ours, theirs in zip(one.stdout.splitlines()[:2], two.stdout.splitlines()[:2], strict=True):
+        expected, found = json.loads(ours), json.loads(theirs)
+        assert found["loss"] == pytest.approx(expected["loss"], rel=1e-3)
+        assert found["validation_loss"] == pytest.approx(expected["validation_loss"], rel=1e-2)
