@@ -31,7 +31,7 @@ demo: install  ## index real photographs and search them: make demo FOLDER=~/Pic
 	@$(BIN)/python scripts/demo.py --index $(INDEX) $(if $(FOLDER),--folder "$(FOLDER)" --query "$(QUERY)")
 
 test: $(VENV)/.installed-dev  ## run the test suite
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 lint: $(VENV)/.installed-dev  ## ruff and mypy
 	$(BIN)/ruff check .
