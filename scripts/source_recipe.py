@@ -44,14 +44,15 @@ def main() -> None:
     parser.add_argument("--images", required=True)
     parser.add_argument("--image-encoder", required=True)
     parser.add_argument("--text-encoder", required=True)
-    parser.add_argument("--build", nargs="*", default=[], help="more options of `models build`")
+    parser.add_argument("--image-weights", help="a checkpoint file of the image encoder")
     parser.add_argument("--epochs", default=RECIPE["epochs"])
     args = parser.parse_args()
     parts = args.work / "parts"
     if not parts.exists():
         encoders = ["--image-encoder", args.image_encoder, "--text-encoder", args.text_encoder]
         heads = ["--dim", "256", "--head", "mlp", "--pooler", "cls"]
-        run("models", "build", *encoders, *heads, "--out", parts, *args.build)
+        weights = ["--image-weights", args.image_weights] if args.image_weights else []
+        run("models", "build", *encoders, *weights, *heads, "--out", parts)
     found = {}
     for loss in LOSSES:
         out = args.work / loss
