@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -18,7 +18,7 @@ from searchengine.cli.measurements import (
     show_recall,
     show_zeroshot,
 )
-from searchengine.cli.options import device_option, json_option, model_option
+from searchengine.cli.options import Command, device_option, json_option, model_option
 from searchengine.cli.output import echo_json
 from searchengine.cli.pairs import read_pairs
 from searchengine.cli.progress import progress
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from searchengine.evaluation.embedding import Broken
     from searchengine.types import Encoder
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 folder_argument = click.argument("folder", type=click.Path(path_type=Path))
 

@@ -80,6 +80,11 @@ def recall(images: Embeddings, texts: Embeddings, owner: NDArray[np.int64]) -> R
     )
 
 
+def owners(images: Sequence[CaptionedImage]) -> NDArray[np.int64]:
+    """Whose each caption is, (captions,) int64, when those of all images stand in a row."""
+    return np.repeat(np.arange(len(images)), [len(image.captions) for image in images])
+
+
 def evaluate_recall(
     encoder: Encoder,
     images: Sequence[CaptionedImage],
@@ -99,5 +104,4 @@ def evaluate_recall(
             "check the caption file and the folder of its pictures"
         )
     embedded = embed_texts(encoder, texts, lambda done, _: progress(len(images) + done, total))
-    owner = np.repeat(np.arange(len(kept)), [len(image.captions) for image in kept])
-    return recall(pictures.embeddings, embedded, owner), pictures.broken
+    return recall(pictures.embeddings, embedded, owners(kept)), pictures.broken

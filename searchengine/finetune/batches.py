@@ -43,6 +43,11 @@ class Batch:
         return fitting(self.texts, self.known)
 
 
+def known_captions(image: CaptionedImage) -> frozenset[str]:
+    """Every caption of an image, in lower case."""
+    return frozenset(text.lower() for text in image.captions)
+
+
 def fitting(texts: Sequence[str], known: Sequence[frozenset[str]]) -> Tensor:
     """(m, n) bool: whether text j is among the captions of image i."""
     lowered = [text.lower() for text in texts]
@@ -99,7 +104,7 @@ class Batches:
         return Batch(
             [torch.stack(stacked[at : at + size]) for at in range(0, len(stacked), size)],
             [text for image, _ in shown for text in self._captions(image, epoch)],
-            [frozenset(text.lower() for text in image.captions) for image, _ in shown],
+            [known_captions(image) for image, _ in shown],
         )
 
     def _captions(self, image: CaptionedImage, epoch: int) -> list[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from searchengine.errors import TrainingError
+from searchengine.evaluation import extras
 from searchengine.evaluation.recall import RetrievalRecall
 from searchengine.finetune.settings import Settings
 from searchengine.finetune.trainer import Step
@@ -22,10 +22,7 @@ _COLUMNS = ("R@1", "R@5", "R@10")
 
 def require(module: str, what: str) -> None:
     """Raise `TrainingError`, naming the extra, where `module` is not installed."""
-    if importlib.util.find_spec(module) is None:
-        raise TrainingError(
-            f"{what} needs {module}; install it with: pip install 'searchengine[finetune]'"
-        )
+    extras.require(module, what, "finetune", TrainingError)
 
 
 def before_and_after(rows: Sequence[Row]) -> list[list[str]]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from searchengine.encoders.folder import TOKENIZER, ModelFolder
 from searchengine.encoders.preprocess import Preprocess
@@ -68,14 +67,3 @@ class Towers:
     def _autocast(self) -> Iterator[None]:
         with torch.autocast(self.device, torch.bfloat16, enabled=self._half):
             yield
-
-    @torch.no_grad()
-    def embed_texts(self, texts: Sequence[str], size: int = 128) -> Tensor:
-        """(n, dim) normalised embeddings on the CPU, without gradients."""
-        tokens, row = self.tokenize(texts, size)
-        return F.normalize(torch.cat([self.encode_tokens(part) for part in tokens]).cpu())[row]
-
-    @torch.no_grad()
-    def embed_images(self, pixels: Tensor) -> Tensor:
-        """(n, dim) normalised embeddings on the CPU, without gradients."""
-        return F.normalize(self.encode_images(pixels).cpu())

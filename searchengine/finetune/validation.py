@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from searchengine import images
 from searchengine.errors import ImageError, TrainingError
-from searchengine.evaluation.recall import RetrievalRecall, recall
-from searchengine.finetune.batches import fitting, read_picture
+from searchengine.evaluation.recall import RetrievalRecall, owners, recall
+from searchengine.finetune.batches import fitting, known_captions, read_picture
 from searchengine.finetune.towers import Towers
 from searchengine.types import CaptionedImage
 
@@ -86,11 +86,9 @@ class Validation:
 
 
 def _fits(kept: Sequence[CaptionedImage]) -> Tensor:
-    known = [frozenset(text.lower() for text in image.captions) for image in kept]
-    return fitting([image.captions[0] for image in kept], known)
+    return fitting([image.captions[0] for image in kept], [known_captions(i) for i in kept])
 
 
 def _recall(kept: Sequence[CaptionedImage], pictures: Tensor, captions: Tensor) -> RetrievalRecall:
-    owner = np.repeat(np.arange(len(kept)), [len(image.captions) for image in kept])
     images_, texts = (F.normalize(rows.float()).cpu().numpy() for rows in (pictures, captions))
-    return recall(images_, texts, owner)
+    return recall(images_, texts, owners(kept))
