@@ -25,7 +25,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -101,11 +101,15 @@ def shapes(work: Path, args: argparse.Namespace) -> None:
     """Fine-tune on some combinations, measure on others."""
     rng = random.Random(0)
     things = list(itertools.product(COLOURS, SHAPES))
-    pairs = list(itertools.combinations(things, 2))
-    rng.shuffle(pairs)
-    # Few pairs in all four relations: a batch then holds scenes that differ in the relation alone.
-    known = [(a, relation, b) for a, b in pairs[: args.pairs] for relation in RELATIONS]
-    others = [(a, relation, b) for a, b in pairs[args.pairs :] for relation in RELATIONS]
+    alike: dict[Hashable, list[Scene]] = {}
+    for a, b in itertools.combinations(things, 2):
+        words = frozenset((a[0], b[0])), frozenset((a[1], b[1]))
+        alike.setdefault(words, []).extend((a, relation, b) for relation in RELATIONS)
+    # Few pairs, in all relations and with their shapes exchanged: a batch then holds scenes that
+    # have the same words and differ in what belongs to what.
+    families = rng.sample(list(alike.values()), len(alike))
+    known = [scene for family in families[: args.families] for scene in family]
+    others = [scene for family in families[args.families :] for scene in family]
     test, train = rng.sample(others, args.test), known * DRAWINGS
     for name, chosen in (("test", test), ("train", train)):
         (work / name).mkdir(parents=True, exist_ok=True)
@@ -124,9 +128,9 @@ def shapes(work: Path, args: argparse.Namespace) -> None:
     finetune(
         work / "train" / "captions.csv",
         out,
-        *("--epochs", 5, "--batch-size", 128, "--micro-batch", 128, "--crop", 1),
+        *("--epochs", 8, "--batch-size", 128, "--micro-batch", 128, "--crop", 1),
         *("--captions-per-image", 2, "--validation", 0.03, "--patience", 0),
-        *("--image-rate", 6e-4, "--text-rate", 2e-4, "--head-rate", 6e-4),
+        *("--image-rate", 8e-4, "--text-rate", 4e-4, "--head-rate", 1e-3),
     )
     measure("after", str(out), work / "test" / "captions.csv")
 
@@ -215,7 +219,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("domain", choices=["shapes", "clipart"])
     parser.add_argument("work", type=Path)
-    parser.add_argument("--pairs", type=int, default=200, help="shapes: pairs to train on")
+    parser.add_argument("--families", type=int, default=110, help="shapes: to train on")
     parser.add_argument("--test", type=int, default=400, help="shapes: pictures to measure on")
     parser.add_argument("--epochs", type=int, default=2, help="clipart: passes over the drawings")
     parser.add_argument("--openclipart", type=Path)

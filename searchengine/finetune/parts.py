@@ -12,6 +12,7 @@ from searchengine.errors import TrainingError
 from searchengine.finetune.settings import Settings
 
 TRANSFORMER_RATE, CONVOLUTION_RATE = 2e-5, 3e-4
+SCALE_FACTOR = 10.0  # of the heads' rate: one number, that has to grow with what is learned
 _IMAGE_HEADS = ("visual.head.", "visual.proj", "visual.attnpool.", "visual.trunk.attn_pool.")
 _TEXT_HEADS = ("text.proj", "text.text_projection", "text_projection")
 _NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)
@@ -65,7 +66,7 @@ class Parts:
         """The learning rate of the parameter `name`; 0 where it is not trained."""
         name, train = name.removeprefix(_PEFT_PREFIX), self.settings.train
         if name in ("logit_scale", "logit_bias"):
-            return self.settings.head_rate
+            return SCALE_FACTOR * self.settings.head_rate
         tower = "image" if name.startswith("visual.") else "text"
         if train in ("image", "text") and train != tower:
             return 0.0

@@ -160,7 +160,7 @@ class Trainer:
                 total=self._total,
                 epoch=epoch + 1,
                 loss=loss,
-                rate=max(group["lr"] for group in self._optimizer.param_groups),
+                rate=self._highest_rate(),
                 images_per_second=seen / (time.monotonic() - began),
             )
 
@@ -172,7 +172,7 @@ class Trainer:
                 raise TrainingError(
                     f"the loss became {loss} in epoch {self.progress.epoch + 1}, step "
                     f"{self.progress.step + 1}: start again with lower rates (image "
-                    f"{max(self._rates):g} at most now){self._kept()}"
+                    f"{self._highest_rate():g} at most now){self._kept()}"
                 )
             nn.utils.clip_grad_norm_(self._parameters(), _CLIP_NORM)
             self._optimizer.step()
@@ -234,6 +234,13 @@ class Trainer:
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
 
+    def _highest_rate(self) -> float:
+        """Of the weights; the scale has one of its own."""
+        own = {id(self._scale), id(self._bias)}
+        groups = self._optimizer.param_groups
+        weights = [g["lr"] for g in groups if not own.issuperset(map(id, g["params"]))]
+        return float(max(weights, default=groups[0]["lr"]))
+
     # --- an epoch ---
 
     def _end_epoch(self) -> dict[str, Any]:
@@ -251,7 +258,7 @@ class Trainer:
             "epoch": epoch,
             "loss": round(progress.loss / max(1, progress.step), 6),
             "validation_loss": round(found.loss, 6),
-            "rate": max(group["lr"] for group in self._optimizer.param_groups),
+            "rate": self._highest_rate(),
             "scale": round(float(self._scale.detach().exp()), 3),
             **found.recall.as_json(),
         }
