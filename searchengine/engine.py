@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from searchengine import encoders, query
+import platformdirs
+
+from searchengine import encoders
+from searchengine.encoders.reference import Reference
 from searchengine.errors import IndexModelError
+from searchengine.filters import Filters
 from searchengine.index import Index
+from searchengine.query import Answerer, Judge, Model, Part, Request, SearchOptions, TextCache
 from searchengine.types import Encoder, Hit, Progress
 
 if TYPE_CHECKING:  # reading pictures is imported when pictures are read: a text query is faster
     from searchengine.ingest import Report, Selection
 
 DEFAULT_MODEL = "builtin"
+
+Example: TypeAlias = str | Path | bytes | int
+"""A picture's path, a picture's bytes, or the id of an indexed image."""
 
 
 class SearchEngine:
@@ -98,15 +106,18 @@ class SearchEngine:
         """
         with self._lock:
             if device not in self._encoders:
-                folder, made_by = encoders.find(self.catalog.spec.name), self.catalog.spec
-                if folder.spec.fingerprint != made_by.fingerprint:
-                    raise IndexModelError(
-                        f"{made_by.name} has changed since {self.catalog.folder} was made with it; "
-                        f"embed its images anew: searchengine index --re-embed "
-                        f"--index {self.catalog.folder} --model {made_by.name}"
-                    )
-                self._encoders[device] = encoders.load(folder, device)
+                self._encoders[device] = encoders.load(self._model_folder(), device)
             return self._encoders[device]
+
+    def _model_folder(self) -> encoders.ModelFolder:
+        folder, made_by = encoders.find(self.catalog.spec.name), self.catalog.spec
+        if folder.spec.fingerprint != made_by.fingerprint:
+            raise IndexModelError(
+                f"{made_by.name} has changed since {self.catalog.folder} was made with it; "
+                f"embed its images anew: searchengine index --re-embed "
+                f"--index {self.catalog.folder} --model {made_by.name}"
+            )
+        return folder
 
     def index(
         self,
@@ -130,18 +141,67 @@ class SearchEngine:
         """Bring every folder of the index up to date."""
         return self.index(*self.catalog.roots(), **options)
 
-    def search(self, text: str, k: int = 10) -> list[Hit]:
-        """The k images nearest to a text, best first."""
-        return self.search_many([text], k)[0]
+    def search(
+        self,
+        text: str | None = None,
+        k: int = 10,
+        *,
+        plus: Sequence[Part] = (),
+        minus: Sequence[Part] = (),
+        filters: Filters = Filters(),  # noqa: B008
+        options: SearchOptions = SearchOptions(),  # noqa: B008
+    ) -> list[Hit]:
+        """The k images that show best what a text says, or a mix of texts and pictures.
 
-    def search_many(self, texts: Sequence[str], k: int = 10) -> list[list[Hit]]:
-        """The k nearest images for each of many texts."""
-        return query.search_texts(self.catalog, self._query_encoder(), texts, k)
+        What stands in "quotation marks" must be in a file name, a folder or a caption, literally.
+        """
+        parts = (Part(text), *plus) if text is not None else tuple(plus)
+        return self._answer([Request(parts, tuple(minus), filters)], k, options)[0]
 
-    def similar(self, example: str | Path | bytes | int, k: int = 10) -> list[Hit]:
-        """The k images nearest to an example: a path, a file's content, or an image's id."""
-        if isinstance(example, int):
-            return query.search_indexed(self.catalog, example, k)
-        if self.catalog.count == 0:
-            return []
-        return query.search_example(self.catalog, self._query_encoder(), example, k)
+    def search_many(
+        self,
+        texts: Sequence[str],
+        k: int = 10,
+        *,
+        filters: Filters = Filters(),  # noqa: B008
+        options: SearchOptions = SearchOptions(),  # noqa: B008
+    ) -> list[list[Hit]]:
+        """The hits of `search` for each of many texts, which are encoded together."""
+        requests = [Request((Part(text),), (), filters) for text in texts]
+        return self._answer(requests, k, options)
+
+    def similar(
+        self,
+        examples: Example | Sequence[Example],
+        k: int = 10,
+        *,
+        minus: Sequence[Part] = (),
+        filters: Filters = Filters(),  # noqa: B008
+        options: SearchOptions = SearchOptions(),  # noqa: B008
+    ) -> list[Hit]:
+        """The k images nearest to examples: paths, files' contents, or images' ids.
+
+        An indexed image that was given by its id is no answer.
+        """
+        if isinstance(examples, str | Path | bytes | int):
+            examples = [examples]
+        paths = [Path(each) if isinstance(each, str) else each for each in examples]
+        request = Request(tuple(map(Part, paths)), tuple(minus), filters)
+        return self._answer([request], k, options)[0]
+
+    def _answer(
+        self, requests: Sequence[Request], k: int, options: SearchOptions
+    ) -> list[list[Hit]]:
+        return self._answerer.answer(requests, k, options)
+
+    @cached_property
+    def _answerer(self) -> Answerer:
+        folder = self._model_folder()
+        reference = Reference.open(folder)
+        closed = bool(folder.card.get("closed_vocabulary"))
+        judge = Judge(reference, closed) if reference else None
+        return Answerer(self.catalog, Model(self._query_encoder, judge), TextCache(_text_cache()))
+
+
+def _text_cache() -> Path:
+    return Path(platformdirs.user_cache_dir("searchengine", appauthor=False)) / "texts.db"

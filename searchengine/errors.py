@@ -33,6 +33,10 @@ class CaptionError(SearchEngineError):
     """A caption file cannot be read, or holds no usable pair of an image and a text."""
 
 
+class ExchangeError(SearchEngineError):
+    """An index cannot be exported or merged, or what is to be imported cannot be read."""
+
+
 class TrainingError(SearchEngineError):
     """Training cannot start, or cannot go on."""
 

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -235,7 +235,8 @@ class _Run:
             if file.size in self.sizes and self.index.by_digest([digest]):
                 return _Read(file, id_, digest)
             picture = images.read(file.absolute, min_side=min(encoder.pixel_shape[1:]))
-            decoded = _Decoded(picture.info, encoder.preprocess(picture.image))
+            info = replace(picture.info, phash=images.perceptual_hash(picture.image))
+            decoded = _Decoded(info, encoder.preprocess(picture.image))
             return _Read(file, id_, digest, decoded)
         except ImageError as error:
             return _Read(file, id_, reason=str(error))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,10 @@ class ImageFile:
         return os.path.join(self.root, self.path)
 
 
+BLANK_PHASH: Final = 0
+"""In place of the perceptual hash of a blank picture; no other picture has it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
     """What a picture says of itself: size in pixels as displayed, format, and EXIF facts.
@@ -63,6 +67,9 @@ class ImageInfo:
     lens: str | None = None
     latitude: float | None = None
     longitude: float | None = None
+    phash: int | None = None
+    """Perceptual hash, 64 bits as a signed integer; `BLANK_PHASH` for a picture that says too
+    little to have one; None where it has not been computed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +94,22 @@ class Failure:
     reason: str
 
 
+Relevance: TypeAlias = Literal["strong", "likely", "weak"]
+"""How far a hit is to be trusted; a query whose hits are all weak has no good match."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
     """An image found, with its cosine to the query, in [-1, 1]."""
 
     image: IndexedImage
     score: float
+    relevance: Relevance | None = None
+    """None where it cannot be told, as for an example picture."""
+    matched: tuple[str, ...] = ()
+    """What matched: `picture`, `file name`, `folder`, `caption`."""
+    copies: tuple[IndexedImage, ...] = ()
+    """Other copies of the same picture that this hit stands for."""
 
     @property
     def id(self) -> int:
@@ -103,6 +120,36 @@ class Hit:
     def path(self) -> str:
         """The image's absolute path."""
         return self.image.path
+
+
+@dataclass(frozen=True, slots=True)
+class WordMatch:
+    """An image whose texts hold the words looked for; `fields` say where they are.
+
+    They are `file name`, `folder` and `caption`, in this order.
+    """
+
+    id: int
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Facets:
+    """How many images of a set there are, and how many of each kind.
+
+    Those without a date count in no month, and those without a camera for none.
+    """
+
+    total: int
+    months: dict[str, int]
+    """`2024-07` -> images, newest first."""
+    cameras: dict[str, int]
+    """Most images first, like the following."""
+    formats: dict[str, int]
+    folders: dict[str, int]
+    """Absolute path of a root, or of a folder right below one -> images in it and below."""
+    placed: int
+    """Images that say where they were taken."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ PACKAGE = Path(__file__).parent.parent / "searchengine"
 LEVELS = {
     "types": 0,
     "errors": 0,
+    "filters": 0,
+    "keywords": 0,
     "images": 1,
     "encoders": 1,
     "catalog": 1,
@@ -24,8 +26,11 @@ LEVELS = {
     "index": 2,
     "captioning": 3,
     "ingest": 3,
+    "duplicates": 3,
     "query": 3,
     "reembedding": 3,
+    "portable": 3,
+    "watching": 3,
     "evaluation": 3,
     "finetune": 3,
     "engine": 4,
@@ -35,6 +40,8 @@ LEVELS = {
 }
 SIBLINGS = {
     ("errors", "types"),
+    ("filters", "errors"),
+    ("query", "duplicates"),
     ("evaluation", "query"),
     ("finetune", "evaluation"),
     ("__main__", "__init__"),
@@ -47,6 +54,8 @@ ONLY_IN = {
     "sqlalchemy": {"catalog"},
     "faiss": {"vectors"},
     "sklearn": {"evaluation"},
+    "pyarrow": {"portable"},
+    "watchdog": {"watching"},
 }
 
 # What may need the extras: torch's side of the encoders, and the one place that reads RAW.
@@ -55,6 +64,7 @@ NEEDS_AN_EXTRA = {
     *(f"encoders/{name}.py" for name in ("image_part", "retrained", "text_part", "two_tower")),
     *(f"finetune/{name}.py" for name in ("parts", "report", "run")),
     "images/raw.py",
+    *(f"portable/{name}.py" for name in ("layouts", "parquet")),
     "evaluation/confusion.py",
     "evaluation/probe.py",
 }

@@ -5,16 +5,20 @@ state and never waits for a writer; `with catalog.writing() as rows` is the only
 and commits at its end or not at all.
 """
 
-from searchengine.catalog.changes import Changes, NewImage
+from searchengine.catalog.changes import Changes, Entry, NewImage
+from searchengine.catalog.copies import Traits
 from searchengine.catalog.database import Catalog
+from searchengine.catalog.paths import below
 from searchengine.catalog.reader import Reader, decode
-from searchengine.catalog.writer import Writer, below, settings_of
+from searchengine.catalog.writer import Writer, settings_of
 
 __all__ = [
     "Catalog",
     "Changes",
+    "Entry",
     "NewImage",
     "Reader",
+    "Traits",
     "Writer",
     "below",
     "decode",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,14 @@ class NewImage:
     digest: bytes
     info: ImageInfo
     embedding: NDArray[np.float32]
+
+
+class Entry(NamedTuple):
+    """All that the catalog holds of an image."""
+
+    id: int
+    image: NewImage
+    captions: tuple[str, ...]
 
 
 @dataclass(slots=True)

@@ -10,9 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from searchengine.catalog import sqlite
+from searchengine.catalog import sqlite, words
+from searchengine.catalog.migrations import MIGRATIONS
 from searchengine.catalog.reader import Reader
-from searchengine.catalog.schema import MIGRATIONS, metadata, settings
+from searchengine.catalog.schema import metadata, settings
 from searchengine.catalog.writer import Writer
 from searchengine.errors import IndexFolderError
 
@@ -37,6 +38,7 @@ class Catalog:
             if sa.inspect(db).get_table_names():
                 raise IndexFolderError(f"{path.parent} already holds an index or another database")
             metadata.create_all(db)
+            words.create(db)
             rows = [{"key": key, "value": value} for key, value in {**schema, **values}.items()]
             db.execute(sa.insert(settings), rows)
         return catalog
@@ -75,6 +77,7 @@ class Catalog:
             with catalog._transaction(writes=True) as db:
                 for migrate in MIGRATIONS[_version(db, path) - 1 :]:
                     migrate(db)
+                words.refresh(db)
                 Writer(db).set("schema", str(newest))
         return catalog
 
@@ -93,6 +96,7 @@ class Catalog:
         """Be the only writer; commits at the end, rolls back on any error."""
         with self._transaction(writes=True) as db:
             yield Writer(db)
+            words.refresh(db)
 
     @contextmanager
     def _transaction(self, *, writes: bool) -> Iterator[Connection]:

@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 from sqlalchemy import Column, Connection
 
+from searchengine.catalog import copies, facets, filtering, words
+from searchengine.catalog.changes import Entry, NewImage
 from searchengine.catalog.schema import (
     captions,
     embeddings,
@@ -20,17 +22,20 @@ from searchengine.catalog.schema import (
     settings,
     staged,
 )
+from searchengine.catalog.sqlite import chunks
 from searchengine.errors import IndexFolderError
+from searchengine.filters import Filters
 from searchengine.types import (
     Embeddings,
     EncoderSpec,
+    Facets,
     Failure,
     ImageFile,
     ImageInfo,
     IndexedImage,
+    WordMatch,
 )
 
-CHUNK = 900  # values in one IN list; SQLite before 3.32 takes 999 variables
 BLOCK = 2048  # embeddings read at a time
 
 _IMAGE_COLUMNS = (
@@ -43,12 +48,6 @@ _IMAGE_COLUMNS = (
 
 def _image(row: Sequence[Any]) -> IndexedImage:
     return IndexedImage(row[0], ImageFile(*row[1:5]), ImageInfo(*row[5:]))
-
-
-def chunks(values: Iterable[Any]) -> Iterator[list[Any]]:
-    """Cut values into lists that one statement takes."""
-    listed = list(values)
-    return (listed[start : start + CHUNK] for start in range(0, len(listed), CHUNK))
 
 
 def decode(blobs: Sequence[bytes], dim: int) -> Embeddings:
@@ -120,14 +119,54 @@ class Reader:
             found.setdefault(row[0], []).append(_image(row[1:]))
         return found
 
+    def traits(self, ids: Iterable[int] | None = None) -> list[copies.Traits]:
+        """What tells copies; of some images or of all, the one to keep of equal ones first."""
+        return copies.traits(self._db, ids)
+
     def captions(self) -> dict[int, tuple[str, ...]]:
         """Id -> captions in the order they were given, of every image that has any, by id."""
-        query = sa.select(captions.c.image_id, captions.c.text)
+        return self._captions(sa.true())
+
+    def _captions(self, which: sa.ColumnElement[bool]) -> dict[int, tuple[str, ...]]:
+        query = sa.select(captions.c.image_id, captions.c.text).where(which)
         query = query.order_by(captions.c.image_id, sa.literal_column("captions.rowid"))
         found: dict[int, list[str]] = {}
         for image_id, text in self._db.execute(query):
             found.setdefault(image_id, []).append(text)
         return {image_id: tuple(texts) for image_id, texts in found.items()}
+
+    def entries(self, after: int, dim: int) -> list[Entry]:
+        """A block of images by id, those beyond `after`, with everything that is known of them.
+
+        Raises:
+            IndexFolderError: a vector has not `dim` dimensions.
+        """
+        query = sa.select(images.c.digest, embeddings.c.vector, *_IMAGE_COLUMNS)
+        query = query.join_from(images, roots).join(embeddings).where(images.c.id > after)
+        rows = self._db.execute(query.order_by(images.c.id).limit(BLOCK)).all()
+        if not rows:
+            return []
+        found = [_image(row[2:]) for row in rows]
+        texts = self._captions(captions.c.image_id.between(found[0].id, found[-1].id))
+        vectors = decode([row[1] for row in rows], dim)
+        return [
+            Entry(each.id, NewImage(each.file, row[0], each.info, vector), texts.get(each.id, ()))
+            for row, each, vector in zip(rows, found, vectors, strict=True)
+        ]
+
+    def matching(self, filters: Filters) -> NDArray[np.int64]:
+        """The ids of images that pass the filters, ascending, (n,) int64."""
+        return filtering.matching(self._db, filters)
+
+    def words(
+        self, text: str, limit: int, allowed: NDArray[np.int64] | None = None
+    ) -> list[WordMatch]:
+        """The images that hold all that a person typed, best first; see `words.match`."""
+        return words.match(self._db, text, limit, allowed)
+
+    def facets(self, ids: Iterable[int]) -> Facets:
+        """How many of the images there are of each month, camera, format and folder."""
+        return facets.count(self._db, ids)
 
     def vectors(self, ids: Iterable[int]) -> dict[int, bytes]:
         """Id -> stored vector, for those of the ids that exist; see `decode`."""
@@ -168,9 +207,10 @@ class Reader:
         """What SQLite itself finds damaged: pages, indexes, references to missing rows."""
         pages = self._db.exec_driver_sql("PRAGMA integrity_check").scalars().all()
         orphans = self._db.exec_driver_sql("PRAGMA foreign_key_check").all()
-        return [f"catalog: {line}" for line in pages if line != "ok"] + [
-            f"catalog: row {row[1]} of {row[0]} refers to a missing row of {row[2]}"
-            for row in orphans
+        return [
+            *(f"catalog: {line}" for line in pages if line != "ok"),
+            *(f"catalog: row {r[1]} of {r[0]} refers to a missing row of {r[2]}" for r in orphans),
+            *(f"image {each}: its words are out of date" for each in words.out_of_step(self._db)),
         ]
 
     def _where(

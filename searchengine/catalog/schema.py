@@ -1,13 +1,12 @@
-"""The tables, the text they hold, and how an older database is brought up to date."""
+"""The tables, and the text they hold; the words of images have a table of their own, `words`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import BigInteger, Column, Connection, ForeignKey, Integer, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary, Table, Text
 
 
 class AnyText(sa.TypeDecorator[str]):
@@ -15,12 +14,13 @@ class AnyText(sa.TypeDecorator[str]):
 
     Python shows such a byte as a lone surrogate, U+DC80..U+DCFF (PEP 383); it is stored as the
     private-use character U+10FE80..U+10FEFF. A name that holds one of those already is stored as
-    the bytes of its UTF-8 in the same way, so that what is read is always what was written.
+    the bytes of its UTF-8 in the same way, so that what is read is always what was written. Other
+    lone surrogates are in no file name; they become U+FFFD.
     """
 
     impl = Text
     cache_ok = True
-    _special = re.compile("[\udc80-\udcff\U0010fe80-\U0010feff]")
+    _special = re.compile("[\ud800-\udfff\U0010fe80-\U0010feff]")
 
     def process_bind_param(self, value: str | None, dialect: object) -> str | None:
         """Write each byte that is not UTF-8 as its private-use character."""
@@ -35,6 +35,8 @@ class AnyText(sa.TypeDecorator[str]):
 
 
 def _hide_bytes(found: re.Match[str]) -> str:
+    if "\ud800" <= found[0] <= "\udfff" and not "\udc80" <= found[0] <= "\udcff":
+        return "\ufffd"
     return "".join(chr(0x10FE00 + byte) for byte in found[0].encode("utf-8", "surrogateescape"))
 
 
@@ -73,6 +75,7 @@ images = Table(
     Column("lens", AnyText),
     Column("latitude", sa.Float),
     Column("longitude", sa.Float),
+    Column("phash", BigInteger),
     sa.UniqueConstraint("root_id", "path"),
     sqlite_autoincrement=True,
 )
@@ -109,16 +112,3 @@ settings = Table(
     Column("key", Text, primary_key=True),
     Column("value", Text, nullable=False),
 )
-
-
-def _add_staged(db: Connection) -> None:
-    # As the table was when this version came: a later one may change what stands above.
-    db.exec_driver_sql(
-        "CREATE TABLE staged (image_id INTEGER NOT NULL, vector BLOB NOT NULL,"
-        " PRIMARY KEY (image_id),"
-        " FOREIGN KEY(image_id) REFERENCES images (id) ON DELETE CASCADE)"
-    )
-
-
-MIGRATIONS: list[Callable[[Connection], None]] = [_add_staged]
-"""The first turns schema version 1 into 2, the next 2 into 3, and so on."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,10 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 from sqlalchemy import Table
 
+from searchengine.catalog import copies, words
 from searchengine.catalog.changes import Changes, NewImage
-from searchengine.catalog.reader import Reader, chunks
+from searchengine.catalog.paths import below
+from searchengine.catalog.reader import Reader
 from searchengine.catalog.schema import (
     AnyText,
     captions,
@@ -24,8 +25,9 @@ from searchengine.catalog.schema import (
     settings,
     staged,
 )
+from searchengine.catalog.sqlite import chunks
 from searchengine.errors import IndexFolderError
-from searchengine.types import Embeddings, EncoderSpec, ImageFile
+from searchengine.types import Embeddings, EncoderSpec, ImageFile, IndexedImage
 
 
 class Writer(Reader):
@@ -40,6 +42,10 @@ class Writer(Reader):
         """Make or change a setting."""
         query = sa.insert(settings).prefix_with("OR REPLACE")
         self._db.execute(query.values(key=key, value=value))
+
+    def set_phashes(self, hashed: Sequence[tuple[IndexedImage, int]]) -> None:
+        """Store perceptual hashes of images that have none, if they still are what was hashed."""
+        copies.set_phashes(self._db, hashed)
 
     def add_root(self, path: str) -> list[str]:
         """Add a root folder; roots inside it become part of it, their images keep id and vector.
@@ -56,6 +62,18 @@ class Writer(Reader):
                 self._db.execute(rows.values(root_id=id_of[path], path=longer))
             self._db.execute(sa.delete(roots).where(roots.c.path == root))
         return inside
+
+    def move_root(self, old: str, new: str) -> None:
+        """Put a root folder in another place; its images keep path, id and vector."""
+        self._db.execute(sa.update(roots).where(roots.c.path == old).values(path=new))
+
+    def remove_root(self, path: str) -> int:
+        """Forget a root folder with its images and failures; returns how many images."""
+        root = self._root_ids()[path]
+        self._db.execute(sa.delete(failures).where(failures.c.root_id == root))
+        gone = self._db.execute(sa.delete(images).where(images.c.root_id == root)).rowcount
+        self._db.execute(sa.delete(roots).where(roots.c.id == root))
+        return gone
 
     def apply(self, changes: Changes) -> None:
         """Write a batch; paths are freed before they are taken."""
@@ -105,11 +123,12 @@ class Writer(Reader):
         self.set("staged_fingerprint", "")
 
     def mend(self) -> int:
-        """Rebuild SQLite's indexes, remove rows that refer to missing ones; returns how many."""
+        """Rebuild all that is derived, remove rows that refer to missing ones; returns how many."""
         self._db.exec_driver_sql("REINDEX")
         orphans = self._db.exec_driver_sql("PRAGMA foreign_key_check").all()
         for table, rowid, *_ in orphans:
             self._db.exec_driver_sql(f'DELETE FROM "{table}" WHERE rowid = ?', (rowid,))
+        words.rebuild(self._db)
         return len(orphans)
 
     def _each(self, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -171,11 +190,3 @@ def settings_of(spec: EncoderSpec) -> dict[str, str]:
 
 def _encode(embedding: NDArray[np.float32]) -> bytes:
     return embedding.astype("<f2").tobytes()
-
-
-def below(path: str, folder: str) -> str | None:
-    """The path relative to a folder, POSIX separators, "" for the folder itself; None outside."""
-    if not PurePath(path).is_relative_to(folder):
-        return None
-    under = PurePath(path).relative_to(folder).as_posix()
-    return "" if under == "." else under

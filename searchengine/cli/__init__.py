@@ -14,14 +14,17 @@ from typing import Any
 import click
 
 from searchengine import __version__
+from searchengine.cli.duplicates import duplicates
 from searchengine.cli.evaluating import evaluate
 from searchengine.cli.finetuning import finetune
 from searchengine.cli.indexing import index
 from searchengine.cli.inspecting import check, info
 from searchengine.cli.locating import locate
 from searchengine.cli.models import models
+from searchengine.cli.portability import export, import_, merge, roots
 from searchengine.cli.recognising import classify, describe
 from searchengine.cli.searching import search, similar
+from searchengine.cli.watching import watch
 from searchengine.errors import SearchEngineError
 
 INTERRUPTED = 130
@@ -54,7 +57,8 @@ def main() -> None:
 
 
 COMMANDS = (
-    *(index, search, similar, classify, describe, locate),
+    *(index, search, similar, duplicates, classify, describe, locate),
+    *(watch, roots, merge, export, import_),
     *(finetune, evaluate, models, info, check),
 )
 for command in COMMANDS:

@@ -1,59 +1,51 @@
-"""Hits as one HTML page that carries its thumbnails in itself."""
+"""Hits as one HTML page that carries its thumbnails, its style and its script in itself."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
-import io
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from searchengine import images
+from searchengine.cli.output import remarks, shown_path
+from searchengine.cli.page_parts import FIGURE, PAGE, SCRIPT, STYLE
+from searchengine.cli.thumbnails import data_uri, thumbnail
 from searchengine.errors import ImageError, SearchEngineError
 
 if TYPE_CHECKING:
+    from searchengine.cli.arranging import Group, Ranked
     from searchengine.types import Hit
 
-_SIDE = 320
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{query} - {count} pictures</title>
-<style>
-:root {{ color-scheme: light dark; font: 15px/1.4 system-ui, sans-serif; }}
-body {{ margin: 1.5rem; }}
-ol {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(220px, 1fr)); gap: 1rem;
-     list-style: none; padding: 0; }}
-figure {{ margin: 0; }}
-a {{ display: flex; height: 220px; background: #8882; border-radius: 6px; overflow: hidden;
-    align-items: center; justify-content: center; color: inherit; }}
-a:focus-visible {{ outline: 3px solid Highlight; }}
-img {{ width: 100%; height: 100%; object-fit: contain; }}
-figcaption {{ padding: .3rem .1rem; overflow-wrap: anywhere; }}
-small {{ opacity: .75; }}
-</style>
-<h1>{query}</h1>
-<ol>
-{figures}
-</ol>
-</html>
-"""
-
-_FIGURE = """<li><figure><a href="{link}" title="{path}">{picture}</a>
-<figcaption>{rank}. {name}<br><small>cosine {score:.3f} &middot; {width} &times; {height}</small>
-</figcaption></figure></li>"""
+_BOX: Final = (480, 480)
+_NO_GOOD_MATCH: Final = "No good match; these are the nearest."
+_WEAK_FROM_HERE: Final = "Weak matches from here on: they may not show what was asked for."
 
 
-def write_contact_sheet(path: Path, query: str, hits: Sequence[Hit]) -> None:
+def write_contact_sheet(
+    path: Path,
+    query: str,
+    groups: Sequence[Group],
+    *,
+    no_good_match: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
     """Write the page; a picture that cannot be read any more is shown by its reason.
 
     Raises `SearchEngineError` when the page cannot be written.
     """
-    figures = "\n".join(_figure(rank, hit) for rank, hit in enumerate(hits, 1))
-    page = _PAGE.format(query=_text(query), count=len(hits), figures=figures)
+    count = sum(len(group.members) for group in groups)
+    page = PAGE.format(
+        query=_text(query),
+        count=f"{count} picture{'' if count == 1 else 's'}",
+        notice=f'<p class="notice">{_NO_GOOD_MATCH}</p>' if no_good_match else "",
+        items="\n".join(_items(groups, no_good_match, count, progress)),
+        style=STYLE,
+        script=SCRIPT,
+        script_hash=base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode(),
+    )
     try:
         path.write_text(page, encoding="utf-8", errors="replace")
     except OSError as error:
@@ -62,29 +54,82 @@ def write_contact_sheet(path: Path, query: str, hits: Sequence[Hit]) -> None:
         ) from error
 
 
-def _figure(rank: int, hit: Hit) -> str:
-    return _FIGURE.format(
+def _items(
+    groups: Sequence[Group],
+    no_good_match: bool,
+    count: int,
+    progress: Callable[[int, int], None],
+) -> Iterator[str]:
+    """The figures, with a heading before each named group and a divider before the weak ones."""
+    members = [each for group in groups for each in group.members]
+    whole = len(groups) == 1 and not groups[0].name and not no_good_match
+    weak_from = _first_of_the_weak(members) if whole else None
+    with ThreadPoolExecutor() as readers:
+        shown = zip(members, readers.map(lambda each: _thumbnail(each.hit), members), strict=True)
+        done = 0
+        for group in groups:
+            if group.name:
+                yield f'<li class="divider"><h2>{_text(shown_path(group.name))}</h2></li>'
+            for _ in group.members:
+                if done == weak_from:
+                    yield f'<li class="divider"><p>{_WEAK_FROM_HERE}</p></li>'
+                each, picture = next(shown)
+                yield _figure(each, picture)
+                done += 1
+                progress(done, count)
+
+
+def _first_of_the_weak(members: Sequence[Ranked]) -> int | None:
+    """Where the weak hits begin that only weak ones follow, in a list that is in order of rank."""
+    if [each.rank for each in members] != sorted(each.rank for each in members):
+        return None
+    first = len(members)
+    while first and members[first - 1].hit.relevance == "weak":
+        first -= 1
+    return first
+
+
+def _figure(each: Ranked, picture: str) -> str:
+    hit = each.hit
+    info = hit.image.info
+    facts = (
+        hit.relevance and f'<span class="relevance">{hit.relevance}</span>',
+        info.taken_at and f"<span>{_text(info.taken_at[:10])}</span>",
+        f"<span>{info.width} &times; {info.height}</span>",
+        f'<span class="score">cosine {hit.score:.3f}</span>',
+    )
+    return FIGURE.format(
         link=html.escape(Path(hit.path).as_uri()),
         path=_text(hit.path),
-        picture=_thumbnail(hit),
-        rank=rank,
+        picture=picture,
+        rank=each.rank,
         name=_text(Path(hit.path).name),
-        score=hit.score,
-        width=hit.image.info.width,
-        height=hit.image.info.height,
+        relevance=hit.relevance or "",
+        facts="".join(filter(None, facts)),
+        remarks=_remarks(hit),
     )
+
+
+def _remarks(hit: Hit) -> str:
+    known = remarks(hit)
+    if not hit.copies:
+        return f"<small>{_text(known)}</small>" if known else ""
+    links = "".join(
+        f'<li><a href="{html.escape(Path(copy.path).as_uri())}">{_text(copy.path)}</a></li>'
+        for copy in hit.copies
+    )
+    return f"<details><summary>{_text(known)}</summary><ul>{links}</ul></details>"
 
 
 def _thumbnail(hit: Hit) -> str:
     try:
-        picture = images.read(hit.path, min_side=_SIDE // 2).image
+        picture = thumbnail(hit.path, _BOX)
     except ImageError as error:
-        return f"<span>{_text(str(error))}</span>"
-    picture.thumbnail((2 * _SIDE, _SIDE))
-    content = io.BytesIO()
-    picture.save(content, "JPEG", quality=82)
-    data = base64.b64encode(content.getvalue()).decode()
-    return f'<img alt="{_text(Path(hit.path).name)}" src="data:image/jpeg;base64,{data}">'
+        return f'<span class="missing">{_text(str(error))}</span>'
+    return (
+        f'<img alt="{_text(Path(hit.path).name)}" width="{picture.width}" '
+        f'height="{picture.height}" decoding="async" src="{data_uri(picture)}">'
+    )
 
 
 def _text(value: str) -> str:

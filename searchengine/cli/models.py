@@ -10,6 +10,7 @@ import click
 
 from searchengine.cli.options import json_option
 from searchengine.cli.output import echo_json
+from searchengine.cli.progress import progress
 
 if TYPE_CHECKING:
     from searchengine.encoders import ModelFolder
@@ -69,6 +70,25 @@ def pull(name: str) -> None:
     folder = fetch(name)
     click.echo(f"{folder.spec.name} is in {folder.path}")
     click.echo(f"licence: {folder.card.get('licence')}", err=True)
+    _calibrate(folder)
+
+
+@models.command()
+@click.argument("name", default="builtin")
+def calibrate(name: str) -> None:
+    """Embed a model's reference texts, by which hits are strong, likely or weak."""
+    from searchengine import encoders
+
+    _calibrate(encoders.find(name))
+
+
+def _calibrate(folder: ModelFolder) -> None:
+    from searchengine import encoders
+    from searchengine.encoders.reference import calibrate as embed_references
+
+    with progress("texts", quiet=False) as watch:
+        count = embed_references(folder, encoders.load(folder, "cpu"), watch)
+    click.echo(f"embedded {count} reference texts in {folder.path}", err=True)
 
 
 @models.command()

@@ -12,7 +12,9 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from searchengine import encoders
 from searchengine.encoders.folder import WEIGHTS, ModelFolder
+from searchengine.encoders.reference import TEXTS, calibrate, extended
 from searchengine.encoders.retrained import save_retrained
 from searchengine.errors import TrainingError
 from searchengine.finetune import report
@@ -145,9 +147,15 @@ class Run:
             self._card(chosen),
             self._files(rows, chosen),
         )
+        if self._has_references:
+            calibrate(folder, encoders.load(folder, "cpu"))
         self.folder.remove()
         broken = self.batches.broken | self.validation.broken | self.general.broken
         return Outcome(folder, rows, chosen, self.metrics, broken)
+
+    @property
+    def _has_references(self) -> bool:
+        return (self.source.path / TEXTS).is_file()
 
     def _measure(self, weights: dict[str, Any], alpha: float) -> Mixture:
         self.towers.model.load_state_dict(weights)
@@ -178,7 +186,11 @@ class Run:
         page = report.model_card(
             self.out.name, self.source.name, self.settings, rows, chosen, len(self.data.train)
         )
-        return {
+        references = {}
+        if self._has_references:
+            captions = [image.captions for image in self.data.train]
+            references[TEXTS] = extended(self.source, captions)
+        return references | {
             CARD_PAGE: page.encode(),
             CURVES: report.draw_curves(self.metrics),
             METRICS: "".join(json.dumps(row) + "\n" for row in self.metrics).encode(),

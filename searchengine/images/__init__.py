@@ -3,6 +3,7 @@
 from searchengine.images.batches import read_batches
 from searchengine.images.decode import Picture, decode, digest, read
 from searchengine.images.formats import EXTENSIONS
+from searchengine.images.perceptual import perceptual_hash
 from searchengine.images.walk import UnreadableFolder, walk
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "UnreadableFolder",
     "decode",
     "digest",
+    "perceptual_hash",
     "read",
     "read_batches",
     "walk",

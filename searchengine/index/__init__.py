@@ -5,7 +5,7 @@ snapshot of exactly that state: the file's name is the consistency check. A snap
 missing, damaged or of another state is rebuilt from the catalog.
 """
 
-from searchengine.catalog import Changes, NewImage
+from searchengine.catalog import Changes, Entry, NewImage, Traits
 from searchengine.index.folder import Index
 
-__all__ = ["Changes", "Index", "NewImage"]
+__all__ = ["Changes", "Entry", "Index", "NewImage", "Traits"]

@@ -5,13 +5,24 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from searchengine.catalog import Catalog, Changes, Reader, below, decode, settings_of
+from searchengine.catalog import (
+    Catalog,
+    Changes,
+    Entry,
+    Reader,
+    Traits,
+    Writer,
+    below,
+    decode,
+    settings_of,
+)
 from searchengine.errors import (
     IndexChangedError,
     IndexFolderError,
@@ -19,9 +30,18 @@ from searchengine.errors import (
     ModelError,
     QueryError,
 )
-from searchengine.index import soundness
+from searchengine.filters import Filters
+from searchengine.index import roots, soundness
 from searchengine.index.snapshot import Snapshot, require_model
-from searchengine.types import Embeddings, EncoderSpec, Failure, Hit, IndexedImage
+from searchengine.types import (
+    Embeddings,
+    EncoderSpec,
+    Facets,
+    Failure,
+    Hit,
+    IndexedImage,
+    WordMatch,
+)
 from searchengine.vectors import check_embeddings, sync_folder
 
 CATALOG = "catalog.db"
@@ -138,6 +158,14 @@ class Index:
         with self._catalog.reading() as rows:
             return rows.by_digest(digests)
 
+    def traits(self, ids: Iterable[int] | None = None) -> list[Traits]:
+        """What tells copies; of some images or of all, the one to keep of equal ones first.
+
+        That is the larger, else the older, else the first by path.
+        """
+        with self._catalog.reading() as rows:
+            return rows.traits(ids)
+
     def image(self, image_id: int) -> IndexedImage:
         """One image.
 
@@ -159,6 +187,15 @@ class Index:
         with self._catalog.reading() as rows:
             return rows.captions()
 
+    def entries(self) -> Iterator[list[Entry]]:
+        """Everything known of every image, by id, block by block, all as of one moment."""
+        with self._catalog.reading() as rows:
+            self._require_model(rows)
+            after = 0
+            while block := rows.entries(after, self.spec.dim):
+                yield block
+                after = block[-1].id
+
     def embeddings(self, ids: Sequence[int]) -> Embeddings:
         """The embeddings of images, (n, dim) float32, in the order of their ids.
 
@@ -171,6 +208,14 @@ class Index:
         if missing := [each for each in ids if each not in found]:
             raise self._unknown(missing)
         return decode([found[each] for each in ids], self.spec.dim)
+
+    def present(self, ids: Sequence[int]) -> tuple[list[int], Embeddings]:
+        """Those of the ids that have an image still, in their order, and their embeddings."""
+        with self._catalog.reading() as rows:
+            self._require_model(rows)
+            found = rows.vectors(ids)
+        kept = [each for each in ids if each in found]
+        return kept, decode([found[each] for each in kept], self.spec.dim)
 
     def _unknown(self, ids: Sequence[int]) -> QueryError:
         listed = ", ".join(map(str, ids[:5]))
@@ -189,14 +234,59 @@ class Index:
             ModelError: the queries are not embeddings of this dimension.
             QueryError: k is not positive.
         """
-        with self._lock:
-            scores, ids = self._snapshot.follow().search(queries, k, allowed)
+        scores, ids = self.nearest(queries, k, allowed)
         with self._catalog.reading() as rows:
             found = rows.images(np.unique(ids).tolist())
         return [
             [Hit(found[each], score) for each, score in zip(*row, strict=True) if each in found]
-            for row in zip(ids.tolist(), scores.clip(-1, 1).tolist(), strict=True)
+            for row in zip(ids.tolist(), scores.tolist(), strict=True)
         ]
+
+    def nearest(
+        self, queries: Embeddings, k: int, allowed: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The same as `search`, as (n, k') cosines and ids; k' is k or as many as there are."""
+        with self._lock:
+            scores, ids = self._snapshot.follow().search(queries, k, allowed)
+        return scores.clip(-1, 1), ids
+
+    def ids(self) -> NDArray[np.int64]:
+        """The ids of all images, (n,) int64."""
+        with self._catalog.reading() as rows:
+            return rows.ids()
+
+    def sample(self, count: int) -> Embeddings:
+        """At most `count` embeddings, (n, dim) float32, evenly spread over the images."""
+        with self._catalog.reading() as rows:
+            self._require_model(rows)
+            ids = rows.ids()
+            chosen = ids[np.linspace(0, len(ids) - 1, min(count, len(ids))).astype(np.int64)]
+            return decode(list(rows.vectors(chosen.tolist()).values()), self.spec.dim)
+
+    def matching(self, filters: Filters) -> NDArray[np.int64]:
+        """The ids of images that pass the filters, ascending, (n,) int64.
+
+        Raises:
+            QueryError: a filter names a format that does not exist.
+        """
+        with self._catalog.reading() as rows:
+            return rows.matching(filters)
+
+    def words(
+        self, text: str, limit: int, allowed: NDArray[np.int64] | None = None
+    ) -> list[WordMatch]:
+        """The images whose file name, folder and captions hold what a person typed, best first.
+
+        All of the plain words must be there, and every "quotation" literally, though without
+        regard to case and diacritics. With `allowed`, (m,) int64, only images with those ids.
+        """
+        with self._catalog.reading() as rows:
+            return rows.words(text, limit, allowed)
+
+    def facets(self, ids: Iterable[int]) -> Facets:
+        """How many of the images there are of each month, camera, format and folder."""
+        with self._catalog.reading() as rows:
+            return rows.facets(ids)
 
     def preload(self) -> None:
         """Bring the vectors into memory, as the next search would."""
@@ -255,6 +345,48 @@ class Index:
                     )
                 rows.apply(changes)
             self._held = fresh
+
+    def set_phashes(self, hashed: Sequence[tuple[IndexedImage, int]]) -> None:
+        """Store perceptual hashes of images that have none, if they still are what was hashed.
+
+        What is found does not change, so neither does the stamp.
+        """
+        with self._catalog.writing() as rows:
+            rows.set_phashes(hashed)
+
+    def move_root(self, old: str | Path, new: str | Path) -> None:
+        """Say that a root folder is somewhere else now; its images keep path, id and vector.
+
+        Raises:
+            IndexFolderError: `old` is not a root, `new` not a folder, or it overlaps another root.
+        """
+        with self._rewriting() as rows:
+            old, new = roots.known(rows.roots(), old), roots.free(rows.roots(), old, new)
+            rows.move_root(old, new)
+
+    def remove_root(self, root: str | Path) -> int:
+        """Forget a root folder, its images and failures; its files stay as they are.
+
+        Returns how many images were forgotten.
+
+        Raises:
+            IndexFolderError: it is not a root.
+        """
+        with self._rewriting() as rows:
+            return rows.remove_root(roots.known(rows.roots(), root))
+
+    @contextmanager
+    def _rewriting(self) -> Iterator[Writer]:
+        """Change the catalog from whatever state it is in, and give it a fresh stamp."""
+        with self._lock:
+            fresh = _fresh_stamp()
+            with self._catalog.writing() as rows:
+                self._require_model(rows)
+                stamp = rows.stamp()
+                rows.restamp(stamp, fresh)
+                yield rows
+            if stamp == self._held:  # else another process wrote, and the next `write` must say so
+                self._held = fresh
 
     # --- Changing the encoder ---
 

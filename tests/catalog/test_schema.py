@@ -1,14 +1,17 @@
 import os
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from searchengine.catalog import Catalog, decode
 from searchengine.catalog.schema import AnyText
-from tests.catalog.toys import files
+from searchengine.types import WordMatch
+from tests.catalog.toys import INFO, apply, picture
 
 
 @given(st.binary())
@@ -59,21 +62,70 @@ INSERT INTO embeddings (image_id, vector) VALUES (1, x'003c0000');
 """
 
 
+VERSION_2 = """
+CREATE TABLE staged (
+    image_id INTEGER NOT NULL, vector BLOB NOT NULL,
+    PRIMARY KEY (image_id), FOREIGN KEY(image_id) REFERENCES images (id) ON DELETE CASCADE
+);
+UPDATE settings SET value = '2' WHERE "key" = 'schema';
+INSERT INTO images (root_id, path, size, mtime_ns, digest, width, height, format)
+    VALUES (1, 'trips/IMG_beachParty2.jpg', 10, 20, x'01', 640, 480, 'JPEG');
+INSERT INTO embeddings (image_id, vector) VALUES (2, x'003c0000');
+INSERT INTO captions VALUES (1, 'a dog'), (1, 'a boat');
+"""
+
+
 def tables(path):
-    """The definitions of all tables and indexes, without white space."""
+    """What every table, index, trigger and column is, however its definition was written."""
     with closing(sqlite3.connect(path)) as db:
-        found = db.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
-    return {name: "".join(sql.split()) for name, sql in found}
+        names = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
+        found = {
+            name: [
+                sorted(row[1:] if pragma == "table_info" else row for row in rows)
+                for pragma in ("table_info", "foreign_key_list", "index_list")
+                for rows in [db.execute(f"PRAGMA {pragma}('{name}')").fetchall()]
+            ]
+            for name in names
+        }
+        others = "SELECT name, sql FROM sqlite_master WHERE type != 'table' OR sql LIKE '%VIRTUAL%'"
+        return found | dict(db.execute(others).fetchall())
 
 
-def test_a_database_of_version_1_becomes_what_is_made_today(path, tmp_path):
+@pytest.fixture(params=[VERSION_1, VERSION_1 + VERSION_2], ids=["version 1", "version 2"])
+def migrated(request, path):
     with closing(sqlite3.connect(path)) as db:
-        db.executescript(VERSION_1)
+        db.executescript(request.param)
     catalog = Catalog.open(path)
-    with catalog.reading() as rows:
-        assert rows.settings() == {"schema": "2", "stamp": "first"}
-        assert (files(catalog), rows.staged_fingerprint(), rows.unstaged()) == ({"a": 1}, "", [1])
-        np.testing.assert_array_equal(decode([rows.vectors([1])[1]], 2), [[1, 0]])
+    yield catalog
     catalog.close()
+
+
+def test_an_old_database_becomes_what_is_made_today(migrated, path, tmp_path):
+    with migrated.reading() as rows:
+        assert rows.settings() == {"schema": "4", "stamp": "first"}
+        assert rows.staged_fingerprint() == ""
+        assert rows.files("/photos")["a"] == (1, 10, 20)
+        assert rows.problems() == []
+        assert rows.images([1])[1].info.phash is None
+        np.testing.assert_array_equal(decode([rows.vectors([1])[1]], 2), [[1, 0]])
     Catalog.create(tmp_path / "new.db", {}).close()
     assert tables(path) == tables(tmp_path / "new.db")
+
+
+def test_a_migrated_database_takes_and_gives_all_that_is_new(migrated):
+    info = replace(INFO, phash=-(2**63))
+    apply(migrated, added=[replace(picture("new"), info=info)])
+    with migrated.reading() as rows:
+        assert rows.images([(new := rows.files("/photos")["new"][0])])[new].info == info
+        assert rows.unstaged() == sorted(each for each, *_ in rows.files("/photos").values())
+        assert [match.id for match in rows.words("new", 9)] == [new]
+
+
+def test_the_words_of_images_that_were_there_before_are_found(path):
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(VERSION_1 + VERSION_2)
+    catalog = Catalog.open(path)
+    with catalog.reading() as rows:
+        assert rows.words("beach party", 9) == [WordMatch(2, ("file name",))]
+        assert rows.words("dog boat", 9) == [WordMatch(1, ("caption",))]
+    catalog.close()

@@ -6,13 +6,275 @@ import json
 import os
 import shutil
 import subprocess
-from html.parser import HTMLParser
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from searchengine.cli import opening
+from searchengine.engine import SearchEngine
+from searchengine.errors import QueryError
+from searchengine.query import Part, SearchOptions
+from searchengine.types import Hit
 from tests.cli.conftest import ENGINE, ENVIRONMENT, Run, json_lines
-from tests.pictures import fill, jpeg
+from tests.cli.hits import hit
+from tests.pictures import jpeg
+
+
+class _Engine:
+    """Answers every query with the same hits, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.hits: list[Hit] = [hit(1), hit(2, "weak")]
+        self.catalog = SimpleNamespace(count=12)
+        self.asked: list[tuple[Any, int, dict[str, Any]]] = []
+
+    def __enter__(self) -> _Engine:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def search(self, text: Any, k: int, **how: Any) -> list[Hit]:
+        self.asked.append((text, k, how))
+        return self.hits
+
+    similar = search
+
+    def search_many(self, texts: Sequence[str], k: int, **how: Any) -> list[list[Hit]]:
+        if "bad" in texts:
+            raise QueryError("bad is no query")
+        self.asked.append((texts, k, how))
+        return [self.hits for _ in texts]
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> _Engine:
+    engine = _Engine()
+    monkeypatch.setattr(SearchEngine, "open", lambda *_, **__: engine)
+    return engine
+
+
+def test_every_option_reaches_the_engine(run: Run, engine: _Engine, tmp_path: Path) -> None:
+    photo = tmp_path / "boat.jpg"
+    photo.write_bytes(jpeg(1))
+    words = (
+        f"search beach --plus 0.5:{photo} --plus id:7 --minus 2:rain -x people -k 5 --offset 3 "
+        "--raw --semantic-only --min-relevance likely --no-collapse --diverse --after 2024"
+    )
+    assert run(*words.split()).exit_code == 0
+    ((text, k, how),) = engine.asked
+    assert (text, k) == ("beach", 5)
+    assert how["plus"] == (Part(photo, 0.5), Part(7))
+    assert how["minus"] == (Part("rain", 2.0), Part("people"))
+    assert how["filters"].after == "2024-01-01T00:00:00"
+    assert how["options"] == SearchOptions(True, True, "likely", False, True, 3)
+
+
+def test_a_query_needs_no_text(run: Run, engine: _Engine) -> None:
+    for part in (["--plus", "id:1"], ["--minus", "rain"], ["-x", "rain"]):
+        assert run("search", *part).exit_code == 0
+    assert [text for text, _, _ in engine.asked] == [None] * 3
+    assert not engine.asked[0][2]["filters"]
+    assert engine.asked[0][2]["options"] == SearchOptions()
+
+
+def test_similar_takes_several_examples_and_what_to_avoid(run: Run, engine: _Engine) -> None:
+    words = "similar a.jpg id:7 --minus rain --diverse --camera nikon -k 3 --json"
+    result = run(*words.split())
+    ((examples, k, how),) = engine.asked
+    assert (list(examples), k) == ([Path("a.jpg"), 7], 3)
+    assert how["minus"] == (Part("rain"),)
+    assert how["filters"].camera == "nikon"
+    assert how["options"].diverse
+    assert json_lines(result)[0]["query"] == "a.jpg + id:7 - rain"
+
+
+def test_the_order_and_the_groups_asked_for(run: Run, engine: _Engine) -> None:
+    engine.hits = [hit(1, taken_at="2020-01-01T10:00:00"), hit(2, taken_at="2024-01-01T10:00:00")]
+    (answer,) = json_lines(run("search", "x", "--sort", "date", "--group", "day", "--json"))
+    assert [(h["rank"], h["group"]) for h in answer["hits"]] == [
+        (2, "2024-01-01"),
+        (1, "2020-01-01"),
+    ]
+    lines = run("search", "x", "--group", "day").stdout.splitlines()
+    assert [lines[0], *lines[2:4]] == ["2020-01-01", "", "2024-01-01"]
+
+
+def test_ranks_go_on_from_the_offset(run: Run, engine: _Engine) -> None:
+    (answer,) = json_lines(run("search", "x", "--offset", 20, "--json"))
+    assert [each["rank"] for each in answer["hits"]] == [21, 22]
+
+
+def test_every_form_of_output(run: Run, engine: _Engine) -> None:
+    def out(*options: str) -> str:
+        result = run("search", "x", *options)
+        assert (result.exit_code, result.stderr) == (0, "")
+        return result.stdout
+
+    assert out("--paths") == "/photos/0001.jpg\n/photos/0002.jpg\n"
+    assert out("-0") == "/photos/0001.jpg\0/photos/0002.jpg\0"
+    assert out("--csv").splitlines()[1].startswith("1,1,/photos/0001.jpg,0.49,strong,96,64")
+    assert [line.split()[:3] for line in out().splitlines()] == [
+        ["1", "0.490", "strong"],
+        ["2", "0.480", "weak"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("bands", "says"),
+    [
+        (["weak", "weak"], "no good match for 'a dog'; the nearest are:\n"),
+        (["weak", "likely"], ""),
+        (["weak", None], ""),
+        ([None], ""),
+    ],
+)
+def test_all_weak_is_no_good_match(run: Run, engine: _Engine, bands: list[Any], says: str) -> None:
+    engine.hits = [hit(number, band) for number, band in enumerate(bands)]
+    result = run("search", "a dog")
+    assert result.stderr == says
+    assert len(result.stdout.splitlines()) == len(bands)
+    result = run("search", "a dog", "--json")
+    assert json_lines(result)[0]["no_good_match"] is bool(says)
+    assert result.stderr == ""
+    assert run("search", "a dog", "--offset", 2).stderr == ""  # better ones came before
+
+
+@pytest.mark.parametrize(
+    ("options", "count", "says"),
+    [
+        ([], 0, "the index is empty; add pictures with: searchengine index FOLDER"),
+        (["--min-relevance", "likely"], 0, "searchengine index FOLDER"),
+        (["--min-relevance", "likely"], 9, "no good match for 'x'\n"),
+        (["--offset", "20"], 9, "no more than 20 hits for 'x'\n"),
+        (["--after", "2024"], 9, "nothing found for 'x' with these filters\n"),
+        ([], 9, "nothing found for 'x'\n"),
+    ],
+)
+def test_no_hits_are_explained(
+    run: Run, engine: _Engine, options: list[str], count: int, says: str
+) -> None:
+    engine.hits, engine.catalog.count = [], count
+    result = run("search", "x", *options)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert says in result.stderr
+    (answer,) = json_lines(run("search", "x", *options, "--json"))
+    cut = says.startswith("no good match")
+    assert answer == {"query": "x", "hits": [], "no_good_match": cut}
+
+
+def test_a_query_in_a_message_is_short_and_on_one_line(run: Run, engine: _Engine) -> None:
+    engine.hits = []
+    (line,) = run("search", "\x1b\n" + "long " * 100).stderr.splitlines()
+    assert len(line) < 120
+    assert "\\x1b\\n" in line
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["x", "--json", "--csv"], "--json and --csv exclude each other"),
+        (["x", "-0", "--paths", "--preview"], "--paths and -0 and --preview exclude"),
+        (["x", "--html", "photo.jpg"], "must end in .html"),
+        (["x", "-k", "0"], "-k"),
+        (["x", "--offset", "-1"], "--offset"),
+        (["x", "--min-relevance", "weak"], "--min-relevance"),
+        (["x", "--plus", "id:x"], "id:N"),
+        (["x", "--minus", "gone.jpg"], "no file gone.jpg"),
+        ([], "TEXT or --from-file"),
+        (["x", "--from-file", "-"], "TEXT or --from-file"),
+        (["--from-file", "-", "--plus", "y"], "--plus is for one query"),
+        (["--from-file", "-", "-x", "y"], "-x is for one query"),
+        (["--from-file", "-", "--html", "a.html"], "--html is for one query"),
+        (["--from-file", "-", "--open"], "--open is for one query"),
+        (["--from-file", "-", "--csv"], "--csv is for one query"),
+    ],
+)
+def test_what_does_not_go_together_is_a_usage_error(
+    run: Run, engine: _Engine, options: list[str], says: str
+) -> None:
+    result = run("search", *options, input="")
+    assert result.exit_code == 2
+    assert says in " ".join(result.stderr.split())
+    assert not engine.asked
+
+
+def test_a_page_is_written_beside_what_is_printed(
+    run: Run, engine: _Engine, tmp_path: Path
+) -> None:
+    page = tmp_path / "out.html"
+    result = run("search", "a dog", "--html", page)
+    assert len(result.stdout.splitlines()) == 2
+    assert result.stderr == f"wrote {page}\n"
+    assert "<h1>a dog</h1>" in page.read_text()
+    assert run("search", "a dog", "--html", page, "--json").stderr == ""
+    failed = run("search", "a dog", "--html", tmp_path / "no" / "such.html")
+    assert failed.exit_code == 1
+    assert len(failed.stderr.splitlines()) == 1
+
+
+def test_the_best_hit_or_the_page_is_opened(
+    run: Run, engine: _Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(opening, "open_file", opened.append)
+    engine.hits = [hit(1), hit(2, taken_at="2024-01-01T10:00:00")]
+    run("search", "x", "--open", "--sort", "date")
+    run("search", "x", "--open", "--html", tmp_path / "a.html")
+    engine.hits = []
+    run("search", "x", "--open")
+    assert opened == ["/photos/0001.jpg", str(tmp_path / "a.html")]
+
+
+def test_preview_without_a_terminal_says_so_and_prints_the_table(run: Run, engine: _Engine) -> None:
+    result = run("search", "x", "--preview")
+    assert len(result.stderr.splitlines()) == 1
+    assert "shows no pictures" in result.stderr
+    assert len(result.stdout.splitlines()) == 2
+
+
+def test_preview_shows_each_picture_above_its_line(
+    run: Run, engine: _Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "1.jpg").write_bytes(jpeg(1))
+    engine.hits = [hit(1, path=str(tmp_path / "1.jpg")), hit(2)]
+    monkeypatch.setattr(
+        "searchengine.cli.terminal_pictures.find_protocol", lambda environment: "kitty"
+    )
+    result = run("search", "x", "--preview", color=True)
+    picture, first, second = result.stdout.splitlines()
+    assert picture.startswith("\x1b_G")
+    assert "1.jpg" in first
+    assert "0002.jpg" in second
+    assert result.stderr == "/photos/0002.jpg: no such file or directory\n"
+
+
+def test_a_line_without_an_answer_spoils_no_other(
+    run: Run, engine: _Engine, tmp_path: Path
+) -> None:
+    (tmp_path / "q.txt").write_text("one\n\nbad\n")
+    answers = json_lines(run("search", "--from-file", tmp_path / "q.txt", "--offset", 5))
+    assert [answer["query"] for answer in answers] == ["one", "", "bad"]
+    assert [answer.get("error") for answer in answers] == [
+        None,
+        "the query is empty",
+        "bad is no query",
+    ]
+    assert answers[0]["hits"][0]["rank"] == 6
+    ((_, k, how),) = engine.asked
+    assert (k, how["options"].offset) == (10, 5)
+
+
+def test_a_file_is_asked_in_batches(run: Run, engine: _Engine, tmp_path: Path) -> None:
+    queries = [f"picture number {n}" for n in range(300)]
+    (tmp_path / "q.txt").write_text("\n".join(queries))
+    assert [
+        each["query"] for each in json_lines(run("search", "--from-file", tmp_path / "q.txt"))
+    ] == queries
+    assert [len(texts) for texts, _, _ in engine.asked] == [256, 44]
 
 
 def test_json_hits(run: Run, indexed: Path) -> None:
@@ -21,35 +283,19 @@ def test_json_hits(run: Run, indexed: Path) -> None:
     assert answer["query"] == "blue sky"
     hits = answer["hits"]
     assert [hit["rank"] for hit in hits] == [1, 2, 3, 4]
-    assert [hit["score"] for hit in hits] == sorted((hit["score"] for hit in hits), reverse=True)
-    for hit in hits:
-        assert Path(hit["path"]).is_file()
-        assert -1 <= hit["score"] <= 1
-        assert (hit["width"], hit["height"]) == (96, 64)
+    for each in hits:
+        assert Path(each["path"]).is_file()
+        assert -1 <= each["score"] <= 1
+        assert (each["width"], each["height"]) == (96, 64)
 
 
-def test_table_shows_rank_score_and_path(run: Run, indexed: Path) -> None:
-    lines = run("search", "blue sky", "-k", 2, "--index", indexed / "index").stdout.splitlines()
-    assert len(lines) == 2
-    rank, score, path = lines[0].split(maxsplit=2)
-    assert rank == "1"
-    assert float(score) <= 1
-    assert Path(path).is_file()
-
-
-def test_k_larger_than_the_index_gives_all(run: Run, indexed: Path) -> None:
-    (answer,) = json_lines(run("search", "x", "-k", 5000, "--index", indexed / "index", "--json"))
-    assert len({hit["id"] for hit in answer["hits"]}) == 12
-
-
-def test_empty_index_says_so(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "photos").mkdir()
-    run("index", tmp_path / "photos", "--index", tmp_path / "index")
-    result = run("search", "x", "--index", tmp_path / "index")
-    assert (result.exit_code, result.stdout) == (0, "")
-    assert "searchengine index FOLDER" in result.stderr
-    (answer,) = json_lines(run("search", "x", "--index", tmp_path / "index", "--json"))
-    assert answer == {"query": "x", "hits": []}
+def test_composed_query_on_a_real_index(run: Run, indexed: Path, tmp_path: Path) -> None:
+    example = tmp_path / "example.jpg"
+    example.write_bytes(jpeg(3))
+    result = run(
+        "search", "--plus", example, "-x", "a dog", "--paths", "--index", indexed / "index"
+    )
+    assert result.stdout.splitlines()[0].endswith("0003.jpg")
 
 
 @pytest.mark.parametrize(
@@ -57,8 +303,7 @@ def test_empty_index_says_so(run: Run, tmp_path: Path) -> None:
     [
         (["search", ""], 1, "query is empty"),
         (["search", " \t"], 1, "query is empty"),
-        (["search", "x", "-k", "0"], 2, "-k"),
-        (["search"], 2, "TEXT or --from-file"),
+        (["search", "x", "--plus", "0:y"], 1, "weight"),
         (["similar", "missing.jpg"], 1, "missing.jpg"),
         (["similar", "/"], 1, "a folder, not a file"),
         (["similar", "id:999"], 1, "no image 999"),
@@ -75,6 +320,25 @@ def test_what_has_no_answer_is_one_error(
         assert len(result.stderr.splitlines()) == 1
 
 
+def test_a_reader_that_leaves_early_gets_no_traceback(indexed: Path) -> None:
+    command = [*ENGINE, "search", "x", "--csv", "--index", str(indexed / "index")]
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            command, stdout=writing, stderr=subprocess.PIPE, env=ENVIRONMENT, check=False
+        )
+    finally:
+        os.close(writing)
+    assert b"Traceback" not in done.stderr
+    assert b"Exception" not in done.stderr
+
+
+def test_k_larger_than_the_index_gives_all(run: Run, indexed: Path) -> None:
+    (answer,) = json_lines(run("search", "x", "-k", 5000, "--index", indexed / "index", "--json"))
+    assert len({hit["id"] for hit in answer["hits"]}) == 12
+
+
 def test_missing_index_is_one_line(run: Run, tmp_path: Path) -> None:
     result = run("search", "x", "--index", tmp_path / "nowhere")
     assert result.exit_code == 1
@@ -83,7 +347,7 @@ def test_missing_index_is_one_line(run: Run, tmp_path: Path) -> None:
 
 
 def test_from_file_answers_every_line_in_order(run: Run, indexed: Path, tmp_path: Path) -> None:
-    queries = [f"picture number {n}" for n in range(300)]
+    queries = [f"picture number {n}" for n in range(30)]
     queries[7] = ""
     (tmp_path / "queries.txt").write_text("\n".join(queries) + "\n")
     result = run(
@@ -93,10 +357,10 @@ def test_from_file_answers_every_line_in_order(run: Run, indexed: Path, tmp_path
     assert [answer["query"] for answer in answers] == queries
     assert answers[7]["hits"] == []
     assert "error" in answers[7]
-    alone = json_lines(run("search", queries[42], "-k", 1, "--index", indexed / "index", "--json"))[
+    alone = json_lines(run("search", queries[22], "-k", 1, "--index", indexed / "index", "--json"))[
         0
     ]
-    assert answers[42]["hits"][0]["id"] == alone["hits"][0]["id"]
+    assert answers[22]["hits"][0]["id"] == alone["hits"][0]["id"]
 
 
 def test_from_stdin_answers_before_the_next_query(indexed: Path) -> None:
@@ -127,47 +391,6 @@ def test_similar_by_id_leaves_the_image_itself_out(run: Run, indexed: Path) -> N
     ids = [hit["id"] for hit in answer["hits"]]
     assert len(ids) == 11
     assert 3 not in ids
-
-
-class _Page(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.images: list[dict[str, str | None]] = []
-        self.references: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = dict(attrs)
-        if tag == "img":
-            self.images.append(values)
-        self.references += [str(values[key]) for key in ("src", "href") if key in values]
-
-
-def test_contact_sheet_is_self_contained(run: Run, tmp_path: Path) -> None:
-    fill(tmp_path / "photos", 3)
-    evil = tmp_path / "photos" / '<script>"&.jpg'
-    evil.write_bytes(jpeg(50))
-    run("index", tmp_path / "photos", "--index", tmp_path / "index", "--quiet")
-    (tmp_path / "photos" / "0001.jpg").unlink()
-    page = tmp_path / "out.html"
-    result = run("search", "a <b>", "-k", 9, "--html", page, "--index", tmp_path / "index")
-    assert result.exit_code == 0, result.stderr
-    text = page.read_text()
-    assert "<script>" not in text
-    assert "a &lt;b&gt;" in text
-    assert "no such file" in text
-    parsed = _Page()
-    parsed.feed(text)
-    assert len(parsed.images) == 3
-    assert all(str(image["src"]).startswith("data:image/jpeg;base64,") for image in parsed.images)
-    assert all(image["alt"] for image in parsed.images)
-    assert all(ref.startswith(("data:", "file://")) for ref in parsed.references)
-
-
-def test_page_that_cannot_be_written_is_one_line(run: Run, indexed: Path) -> None:
-    page = indexed / "no" / "such" / "folder.html"
-    result = run("search", "x", "--html", page, "--index", indexed / "index")
-    assert result.exit_code == 1
-    assert str(page) in result.stderr
 
 
 def test_names_with_newlines_and_bytes_that_are_no_text(tmp_path: Path) -> None:

@@ -1,0 +1,173 @@
+"""From requests to hits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from searchengine.index import Index
+from searchengine.query.composition import SAMPLE, Away, Composed, Weighted, compose
+from searchengine.query.diversity import diversify
+from searchengine.query.examples import embed_example
+from searchengine.query.prompts import embed_texts
+from searchengine.query.ranking import WINDOW, Place, Ranker, fuse
+from searchengine.query.relevance import BANDS, Judge
+from searchengine.query.request import Part, Request, SearchOptions, check_k
+from searchengine.query.text_cache import TextCache
+from searchengine.types import Encoder, Hit
+
+Ids = NDArray[np.int64]
+Texts = dict[str, NDArray[np.float32]]
+
+_WORD_MATCHES = 1000  # that take part in a ranking
+
+
+@dataclass(frozen=True)
+class Model:
+    """The index's model: an encoder once it is needed, and what judges its hits, if it can."""
+
+    encoder: Callable[[], Encoder]
+    judge: Judge | None
+
+
+class Answerer:
+    """Answers requests from an index."""
+
+    def __init__(self, index: Index, model: Model, cache: TextCache):
+        self.index, self.model, self.cache = index, model, cache
+
+    def answer(
+        self, requests: Sequence[Request], k: int, options: SearchOptions
+    ) -> list[list[Hit]]:
+        """At most k hits for each request, best first; their texts are encoded together.
+
+        Raises `QueryError` for an example that cannot be used.
+        """
+        check_k(k)
+        with ThreadPoolExecutor(1) as beside:  # of a first query, loading is the longest part
+            loading = beside.submit(self.index.preload)
+            texts = self._embed_texts(requests, options)
+            loading.result()
+        return [self._answer(request, texts, k, options) for request in requests]
+
+    # --- parts to embeddings ---
+
+    def _embed_texts(self, requests: Sequence[Request], options: SearchOptions) -> Texts:
+        parts = (part for request in requests for part in (*request.plus, *request.minus))
+        texts = list(dict.fromkeys(part.text for part in parts if part.text is not None))
+        if not texts:
+            return {}
+        embeddings = embed_texts(
+            lambda batch: self.model.encoder().encode_texts(batch),
+            self.index.spec.fingerprint,
+            texts,
+            self.cache,
+            raw=options.raw,
+        )
+        return dict(zip(texts, embeddings, strict=True))
+
+    def _weighted(self, parts: Sequence[Part], texts: Texts) -> Weighted:
+        return [(self._embedding(part, texts), part.weight) for part in parts]
+
+    def _embedding(self, part: Part, texts: Texts) -> NDArray[np.float32]:
+        if part.text is not None:
+            return texts[part.text]
+        if isinstance(part.content, int):
+            found = self.index.embeddings([part.content])
+        else:
+            found = embed_example(self.model.encoder(), part.content)
+        return np.asarray(found[0])
+
+    def _composed(self, request: Request, texts: Texts) -> Composed:
+        plus = self._weighted(request.plus, texts)
+        if len(plus) == 1 and not request.minus:
+            return Composed(plus[0][0])
+        minus = self._weighted(request.minus, texts)
+        away = [
+            Away(embedding, weight, part.text)
+            for (embedding, weight), part in zip(minus, request.minus, strict=True)
+        ]
+        return compose(plus, away, self.index.sample(SAMPLE))
+
+    # --- one request ---
+
+    def _answer(self, request: Request, texts: Texts, k: int, options: SearchOptions) -> list[Hit]:
+        allowed = self._allowed(request)
+        total = self.index.count if allowed is None else len(allowed)
+        if total == 0:
+            return []
+        query = self._composed(request, texts)
+        wanted, count = options.offset + k, 0
+        while True:
+            count = min(total, max(wanted, 2 * count, WINDOW))
+            places = self._places(request, query, allowed, count, options)
+            kept = [each for each in places if _is_enough(each, options)]
+            hits = self._hits(kept, options)
+            if count == total or len(hits) >= wanted or len(kept) < len(places):
+                return hits[options.offset : wanted]
+
+    def _allowed(self, request: Request) -> Ids | None:
+        """The ids among which to search; None for all."""
+        allowed = self.index.matching(request.filters) if request.filters else None
+        for quoted in request.quotations:
+            matches = self.index.words(f'"{quoted}"', max(1, self.index.count), allowed)
+            allowed = np.array(sorted(match.id for match in matches), np.int64)
+        if request.examples:
+            allowed = self.index.ids() if allowed is None else allowed
+            allowed = np.setdiff1d(allowed, request.examples)
+        return allowed
+
+    def _places(
+        self,
+        request: Request,
+        query: Composed,
+        allowed: Ids | None,
+        count: int,
+        options: SearchOptions,
+    ) -> list[Place]:
+        ranker = Ranker(self.index, self.model.judge, request.texts, reorders=not options.raw)
+        places = ranker.rank(query, allowed, count)
+        if request.texts and not options.semantic_only and not options.raw:
+            matches = self.index.words(" ".join(request.typed), _WORD_MATCHES, allowed)
+            listed = {place.id for place in places}
+            missing, vectors = self.index.present([m.id for m in matches if m.id not in listed])
+            cosines = (vectors @ query.direction).clip(-1, 1)
+            others = [Place(*pair) for pair in zip(missing, cosines.tolist(), strict=True)]
+            places = fuse(places, matches, others) if matches else places
+        return places
+
+    def _hits(self, places: Sequence[Place], options: SearchOptions) -> list[Hit]:
+        if options.diverse:
+            places = self._diversified(places)
+        images = {each.id: each for each in self.index.images([place.id for place in places])}
+        hits = [
+            Hit(images[place.id], place.cosine, place.relevance, place.matched)
+            for place in places
+            if place.id in images
+        ]
+        if options.collapse:
+            from searchengine.duplicates import collapse
+
+            return collapse(self.index, hits)
+        return hits
+
+    def _diversified(self, places: Sequence[Place]) -> list[Place]:
+        """The first window anew, band by band, each hit unlike those before it."""
+        first, rest = places[:WINDOW], places[WINDOW:]
+        order: list[Place] = []
+        for relevance in (*BANDS, None):
+            band = [place for place in first if place.relevance == relevance]
+            ids, vectors = self.index.present([place.id for place in band])
+            band = [place for place in band if place.id in set(ids)]
+            order += [band[at] for at in diversify(vectors, [place.cosine for place in band])]
+        return [*order, *rest]
+
+
+def _is_enough(place: Place, options: SearchOptions) -> bool:
+    if options.min_relevance is None or place.relevance is None:
+        return True
+    return BANDS.index(place.relevance) <= BANDS.index(options.min_relevance)

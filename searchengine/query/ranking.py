@@ -1,0 +1,112 @@
+"""The images nearest to a query, in the order of what speaks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from searchengine.index import Index
+from searchengine.query.composition import SAMPLE, Composed
+from searchengine.query.relevance import BANDS, Judge, Penalty, Scores, bands
+from searchengine.types import Embeddings, Relevance, WordMatch
+
+Ids = NDArray[np.int64]
+
+WINDOW: Final = 200  # nearest images that are put in order together
+_WIDE: Final = 1000  # where hits are to be unlike something
+_RANKS: Final = 60  # of reciprocal rank fusion: how little the first ranks differ
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An image in a ranking, with its cosine to the query."""
+
+    id: int
+    cosine: float
+    relevance: Relevance | None = None
+    matched: tuple[str, ...] = ("picture",)
+
+
+@dataclass(frozen=True)
+class Ranker:
+    """Puts the images nearest to a query in order."""
+
+    index: Index
+    judge: Judge | None = None
+    texts: Sequence[str] = ()
+    reorders: bool = True
+    """Whether what the judge says changes the order, or only the relevance."""
+
+    def rank(self, query: Composed, allowed: Ids | None, count: int) -> list[Place]:
+        """At least the `count` nearest images, or all; only those in `allowed`, if given.
+
+        They are ordered window by window, so that asking for more never changes the first ones.
+        No relevance is better than one before it.
+        """
+        window = _WIDE if query.away else WINDOW
+        fetched = -(-count // window) * window
+        scores, found = self.index.nearest(query.direction[np.newaxis], fetched, allowed)
+        present, vectors = self.index.present(found[0].tolist())
+        ids = np.array(present, np.int64)
+        cosines = scores[0][np.isin(found[0], ids)]
+        penalty = None
+        if query.away:
+            penalty = Penalty(query.away, self.index.sample(SAMPLE), self.judge)
+        order: list[int] = []
+        probabilities: list[float] = []
+        for at in range(0, len(ids), window):
+            block = slice(at, at + window)
+            keys, probability = self._judged(vectors[block], cosines[block])
+            if penalty:
+                keys = keys - penalty(vectors[block], float(keys.std()))
+            best = np.lexsort((ids[block], -keys))
+            order += (at + best).tolist()
+            probabilities += probability[best].tolist() if probability is not None else []
+        known = bands(probabilities) if probabilities else [None] * len(order)
+        return [
+            Place(present[at], float(cosines[at]), relevance)
+            for at, relevance in zip(order, known, strict=True)
+        ]
+
+    def _judged(self, images: Embeddings, cosines: Scores) -> tuple[Scores, Scores | None]:
+        if self.judge is None or not self.texts:
+            return cosines, None
+        evidence = self.judge.reference.beside(images)
+        keys, probabilities = self.judge(self.texts, cosines, evidence)
+        return (keys if self.reorders else cosines), probabilities
+
+
+def fuse(places: list[Place], matches: Sequence[WordMatch], others: Sequence[Place]) -> list[Place]:
+    """Images by what they show and by what their names and captions say, in one ranking.
+
+    Reciprocal rank fusion (G. Cormack et al., SIGIR 2009) inside each band. A caption that holds
+    all the words makes a hit strong, a name or a folder likely. `others` are the places of matches
+    that are not among `places`, which keeps all those of the first window.
+    """
+    found = {match.id: (rank_, match.fields) for rank_, match in enumerate(matches, 1)}
+    fused: list[tuple[int, float, Place]] = []
+    listed = {place.id for place in places}
+    rows = [*enumerate(places, 1), *((None, each) for each in others if each.id not in listed)]
+    for rank_, place in rows:
+        points, relevance, matched = 0.0, place.relevance, place.matched
+        if rank_ is not None and (rank_ <= WINDOW or place.id not in found):
+            points += 1 / (_RANKS + rank_)
+        if place.id in found:
+            word_rank, fields = found[place.id]
+            points += 1 / (_RANKS + word_rank)
+            by_words: Relevance = "strong" if "caption" in fields else "likely"
+            shown = relevance in ("strong", "likely")
+            matched = (("picture",) if shown else ()) + fields
+            relevance = min(relevance or "weak", by_words, key=BANDS.index)
+        fused.append(
+            (
+                BANDS.index(relevance or "weak"),
+                -points,
+                replace(place, relevance=relevance, matched=matched),
+            )
+        )
+    return [place for *_, place in sorted(fused, key=lambda each: (*each[:2], each[2].id))]

@@ -1,0 +1,103 @@
+"""What a person asks for."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from searchengine.errors import QueryError
+from searchengine.filters import Filters
+from searchengine.types import Relevance
+
+_QUOTE: Final = re.compile(r'["“”]')
+_QUOTED: Final = re.compile(r'["“”]([^"“”]*)["“”]')
+
+Content: TypeAlias = str | Path | bytes | int
+"""A text, a picture's file, a picture's bytes, or the id of an indexed image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One thing that the pictures should show, and how much it counts beside the others."""
+
+    content: Content
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.content, str) and not self.content.strip():
+            raise QueryError("the query is empty; describe what the picture shows")
+        if not (math.isfinite(self.weight) and self.weight > 0):
+            raise QueryError(
+                f"the weight {self.weight:g} is not a positive number; "
+                "what the pictures should not show goes into minus"
+            )
+
+    @property
+    def text(self) -> str | None:
+        """What the encoder reads of a text: all of it, without quotation marks."""
+        if not isinstance(self.content, str):
+            return None
+        return _QUOTE.sub(" ", self.content).strip() or self.content
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """How a query is answered."""
+
+    raw: bool = False
+    """The bare cosine: no prompt templates, and an order that the references do not touch."""
+    semantic_only: bool = False
+    """Leave file names, folders and captions out."""
+    min_relevance: Relevance | None = None
+    collapse: bool = True
+    """Show copies of a picture as one hit."""
+    diverse: bool = False
+    """Prefer hits that are unlike the hits before them."""
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        if self.offset < 0:
+            raise QueryError(f"the offset is {self.offset}; it cannot be negative")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A query: what to show, what not to show, among which images."""
+
+    plus: tuple[Part, ...] = ()
+    minus: tuple[Part, ...] = ()
+    filters: Filters = field(default_factory=Filters)
+
+    def __post_init__(self) -> None:
+        if not self.plus and not self.minus:
+            raise QueryError("the query is empty; describe what the picture shows")
+
+    @property
+    def texts(self) -> list[str]:
+        """What the pictures should show, in words."""
+        return [part.text for part in self.plus if part.text is not None]
+
+    @property
+    def typed(self) -> list[str]:
+        """The same with its quotation marks."""
+        return [part.content for part in self.plus if isinstance(part.content, str)]
+
+    @property
+    def quotations(self) -> list[str]:
+        """What a name or a caption must hold literally."""
+        return [found for text in self.typed for found in _QUOTED.findall(text) if found.strip()]
+
+    @property
+    def examples(self) -> list[int]:
+        """The indexed images that were given as examples; they are no answers."""
+        parts = (*self.plus, *self.minus)
+        return [part.content for part in parts if isinstance(part.content, int)]
+
+
+def check_k(k: int) -> None:
+    """Raise `QueryError` unless `k` is a positive number."""
+    if k < 1:
+        raise QueryError(f"k is {k}; ask for at least one hit")

@@ -1,0 +1,72 @@
+"""Embeddings of texts that were searched before: a repeated query needs no model."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vectors = dict[str, NDArray[np.float32]]
+
+KEPT: Final = 20_000
+_WAIT: Final = 0.2  # seconds for another process; what is not kept is encoded again
+_TABLE: Final = (
+    "CREATE TABLE IF NOT EXISTS texts (model TEXT, text TEXT, vector BLOB,"
+    " PRIMARY KEY (model, text))"
+)
+
+
+class TextCache:
+    """A small file of embeddings by model fingerprint and text; without a path, it keeps nothing.
+
+    It is only a cache: where it cannot be read or written, nothing is found and nothing is kept.
+    """
+
+    def __init__(self, path: Path | None):
+        self._path = path
+
+    def get(self, fingerprint: str, texts: Sequence[str]) -> Vectors:
+        """The embeddings, (dim,) float32 each, of those of the texts that are known."""
+        found: Vectors = {}
+        with self._database() as database:
+            if database:
+                query = "SELECT vector FROM texts WHERE model = ? AND text = ?"
+                for text in texts:
+                    row = database.execute(query, (fingerprint, _storable(text))).fetchone()
+                    if row:
+                        found[text] = np.frombuffer(row[0], np.float32)
+        return found
+
+    def put(self, fingerprint: str, vectors: Mapping[str, NDArray[np.float32]]) -> None:
+        """Keep embeddings; the oldest go when there are too many."""
+        with self._database() as database:
+            if database:
+                rows = [
+                    (fingerprint, _storable(text), vector.astype(np.float32).tobytes())
+                    for text, vector in vectors.items()
+                ]
+                database.executemany("INSERT OR REPLACE INTO texts VALUES (?, ?, ?)", rows)
+                old = "DELETE FROM texts WHERE rowid <= (SELECT max(rowid) FROM texts) - ?"
+                database.execute(old, (KEPT,))
+
+    @contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection | None]:
+        if self._path is None:
+            yield None
+            return
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(self._path, timeout=_WAIT)) as database, database:
+                database.execute(_TABLE)
+                yield database
+        except (OSError, sqlite3.Error):
+            return
+
+
+def _storable(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
