@@ -21,14 +21,14 @@ _IRREGULAR: Final = {
     "bikes": "bicycle",
 }
 _SAY_NOTHING: Final = (
-    "a about across after against all along am among an and another any are around as at away "
-    "be been before behind being below beside between both but by can could did do does doing "
-    "down during each for from had has have having he her hers him his how i if in inside into "
-    "is it its itself just me more most my near next no nor not of off on one onto or other "
-    "our out outside over own shall she should so some such than that the their them then "
-    "there these they this those through to together toward towards two under until up upon us "
-    "very was we were what when where which while who whom whose why will with within without "
-    "would you your picture photo photograph image"
+    "a about across after against all along am among an and another any are around as at away be "
+    "been before behind being below beside between both but by can could did do does doing down "
+    "during each for from had has have having he her hers him his how i if in inside into is it "
+    "its itself just me more most my near next no nor not of off on one onto or other our out "
+    "outside over own shall she should so some someone something somewhere such than that the "
+    "their them then there these they this those through to together toward towards two under "
+    "until up upon us very was we were what when where which while who whom whose why will with "
+    "within without would you your picture photo photograph image"
 )
 _FUNCTION_WORDS: Final = frozenset(_SAY_NOTHING.split())
 

@@ -23,7 +23,8 @@ from searchengine.query.prompts import is_short
 from searchengine.types import Embeddings, Relevance
 
 STRONG: Final = 0.83
-LIKELY: Final = 0.45
+LIKELY: Final = 0.5
+BEST: Final = 0.4  # makes the best hit likely: that it is the best speaks for it
 BANDS: Final[tuple[Relevance, ...]] = ("strong", "likely", "weak")
 FLOOR: Final = 0.003  # a share below it is as good as none
 HUBNESS: Final = 0.5  # of it is taken off a description's cosine; names do better without
@@ -110,4 +111,9 @@ class Penalty:
 def bands(probabilities: Sequence[float]) -> list[Relevance]:
     """The bands of pictures in their order; none is better than one before it."""
     falling = np.minimum.accumulate(probabilities)
-    return ["strong" if p >= STRONG else "likely" if p >= LIKELY else "weak" for p in falling]
+    found: list[Relevance] = [
+        "strong" if p >= STRONG else "likely" if p >= LIKELY else "weak" for p in falling
+    ]
+    if found and found[0] == "weak" and falling[0] >= BEST:
+        found[0] = "likely"
+    return found
