@@ -153,10 +153,13 @@ class SearchEngine:
     ) -> list[Hit]:
         """The k images that show best what a text says, or a mix of texts and pictures.
 
-        What stands in "quotation marks" must be in a file name, a folder or a caption, literally.
+        What stands in "quotation marks" must be in a file name, a folder or a caption, literally;
+        "a street without cars" asks for a street, and counts cars against it.
         """
-        parts = (Part(text), *plus) if text is not None else tuple(plus)
-        return self._answer([Request(parts, tuple(minus), filters)], k, options)[0]
+        request = Request(tuple(plus), tuple(minus), filters)
+        if text is not None:
+            request = request.with_text(text, raw=options.raw)
+        return self._answer([request], k, options)[0]
 
     def search_many(
         self,
@@ -167,7 +170,8 @@ class SearchEngine:
         options: SearchOptions = SearchOptions(),  # noqa: B008
     ) -> list[list[Hit]]:
         """The hits of `search` for each of many texts, which are encoded together."""
-        requests = [Request((Part(text),), (), filters) for text in texts]
+        asked = Request(filters=filters)
+        requests = [asked.with_text(text, raw=options.raw) for text in texts]
         return self._answer(requests, k, options)
 
     def similar(

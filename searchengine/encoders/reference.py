@@ -72,7 +72,7 @@ class Reference:
         try:
             text = (folder.path / TEXTS).read_text(encoding="utf-8")
             embeddings = np.load(path).astype(np.float32)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise ModelError(
                 f"{path} or {TEXTS} cannot be read: {error}; {_anew(folder)}"
             ) from error
@@ -89,7 +89,9 @@ class Reference:
         """The references that have a word, and the share of people who said it."""
         if word not in self._found:
             # Stemming the whole vocabulary would take longer than the query.
-            alike = re.compile(rf"(?<!\S)({re.escape(word[:2])}[a-z-]*):([\d.]+)")
+            # The stem of `lying` is `lie`; otherwise two letters stay.
+            start = f"{re.escape(word[:1])}[{word[1:2]}y]" if word[1:] else re.escape(word)
+            alike = re.compile(rf"(?<!\S)({start}[a-z-]*):([\d.]+)")
             same = [m for m in alike.finditer(self._text) if keywords(m[1]) == [word]]
             places = np.searchsorted(self._line_starts, [m.start() for m in same], "right") - 1
             self._found[word] = places, np.array([float(m[2]) for m in same], np.float32)

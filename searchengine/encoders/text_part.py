@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from open_clip.tokenizer import HFTokenizer
 from transformers import AutoConfig, AutoModel
+from transformers.utils.logging import disable_progress_bar
 
 from searchengine.encoders.build import BuildSettings
 from searchengine.encoders.torch_encoder import one_line, quiet
@@ -88,6 +89,7 @@ def _complete_model(name: str, **options: Any) -> Any:
 
     It gives those that are missing random values, and warns.
     """
+    disable_progress_bar()  # it would count tensors
     model, report = AutoModel.from_pretrained(name, output_loading_info=True, **options)
     missing = sorted(key for key in report["missing_keys"] if not key.startswith("decoder."))
     if missing:

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import io
 import logging
+import re
 import textwrap
 import threading
 import warnings
@@ -131,9 +132,13 @@ def quiet() -> Iterator[None]:
         logging.disable(before)
 
 
+_TERMINAL_CODE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
 def one_line(error: Exception) -> str:
     """What an error of another library says, on one line and not too long."""
-    return textwrap.shorten(str(error), 240, placeholder=" ...") or type(error).__name__
+    text = _TERMINAL_CODE.sub("", str(error))
+    return textwrap.shorten(text, 240, placeholder=" ...") or type(error).__name__
 
 
 def save_weights(model: Any, path: Path, dtype: torch.dtype) -> None:

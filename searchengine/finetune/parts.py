@@ -39,6 +39,16 @@ class Parts:
             if isinstance(module, _NORMS) and not _is_untrained(module)
         ]
 
+    @property
+    def trains_images(self) -> bool:
+        """Whether anything of the image tower is trained."""
+        return any(parameter.requires_grad for parameter in self.model.visual.parameters())
+
+    @property
+    def trains_texts(self) -> bool:
+        """Whether anything of the text tower is trained."""
+        return any("visual." not in n and "logit_" not in n for n in self._trained())
+
     def train(self) -> None:
         """Training mode, but for batch statistics to keep and for what is locked."""
         self.model.train()

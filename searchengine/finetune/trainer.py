@@ -88,12 +88,6 @@ class Trainer:
         self._optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
         self._rates = [group["lr"] for group in self._optimizer.param_groups]
         self._total = len(batches) * settings.epochs
-        self._trains_images = any(p.requires_grad for p in towers.model.visual.parameters())
-        self._trains_texts = any(
-            p.requires_grad
-            for name, p in towers.model.named_parameters()
-            if "visual." not in name and "logit_" not in name
-        )
 
     def run(
         self, watch: Watch, watch_epoch: WatchEpoch, stop: threading.Event | None = None
@@ -198,11 +192,15 @@ class Trainer:
             self.towers.encode_images,
             batch.pixels,
             device,
-            trained=self._trains_images,
+            trained=self.parts.trains_images,
             cached=cached,
         )
         texts = PartwiseEncoding(
-            self.towers.encode_tokens, tokens, device, trained=self._trains_texts, cached=cached
+            self.towers.encode_tokens,
+            tokens,
+            device,
+            trained=self.parts.trains_texts,
+            cached=cached,
         )
         known = self.world.gather_lists(batch.known)
         fits = fitting(self.world.gather_lists(batch.texts), known).to(device)

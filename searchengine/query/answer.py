@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,8 @@ class Answerer:
         Raises `QueryError` for an example that cannot be used.
         """
         check_k(k)
+        for request in requests:
+            request.check()
         with ThreadPoolExecutor(1) as beside:  # of a first query, loading is the longest part
             loading = beside.submit(self.index.preload)
             texts = self._embed_texts(requests, options)
@@ -105,7 +108,7 @@ class Answerer:
         while True:
             count = min(total, max(wanted, 2 * count, WINDOW))
             places = self._places(request, query, allowed, count, options)
-            kept = [each for each in places if _is_enough(each, options)]
+            kept = list(takewhile(lambda place: _is_enough(place, options), places))
             hits = self._hits(kept, options)
             if count == total or len(hits) >= wanted or len(kept) < len(places):
                 return hits[options.offset : wanted]
@@ -133,10 +136,8 @@ class Answerer:
         places = ranker.rank(query, allowed, count)
         if request.texts and not options.semantic_only and not options.raw:
             matches = self.index.words(" ".join(request.typed), _WORD_MATCHES, allowed)
-            listed = {place.id for place in places}
-            missing, vectors = self.index.present([m.id for m in matches if m.id not in listed])
-            cosines = (vectors @ query.direction).clip(-1, 1)
-            others = [Place(*pair) for pair in zip(missing, cosines.tolist(), strict=True)]
+            first = {place.id for place in places[:WINDOW]}
+            others = ranker.singled_out(query, [m.id for m in matches if m.id not in first])
             places = fuse(places, matches, others) if matches else places
         return places
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from searchengine.errors import QueryError
 from searchengine.filters import Filters
+from searchengine.query.negation import split_negation
 from searchengine.types import Relevance
 
 _QUOTE: Final = re.compile(r'["“”]')
 _QUOTED: Final = re.compile(r'["“”]([^"“”]*)["“”]')
+
+_HEAVIEST: Final = 1e6
 
 Content: TypeAlias = str | Path | bytes | int
 """A text, a picture's file, a picture's bytes, or the id of an indexed image."""
@@ -33,6 +36,11 @@ class Part:
             raise QueryError(
                 f"the weight {self.weight:g} is not a positive number; "
                 "what the pictures should not show goes into minus"
+            )
+        if not 1 / _HEAVIEST <= self.weight <= _HEAVIEST:
+            raise QueryError(
+                f"the weight {self.weight:g} is out of proportion; "
+                f"give one from {1 / _HEAVIEST:g} to {_HEAVIEST:g}"
             )
 
     @property
@@ -71,7 +79,15 @@ class Request:
     minus: tuple[Part, ...] = ()
     filters: Filters = field(default_factory=Filters)
 
-    def __post_init__(self) -> None:
+    def with_text(self, text: str, *, raw: bool) -> Request:
+        """The same with a text in front; unless `raw`, what it negates counts against."""
+        wanted, unwanted = (text, []) if raw else split_negation(text)
+        return replace(
+            self, plus=(Part(wanted), *self.plus), minus=(*self.minus, *map(Part, unwanted))
+        )
+
+    def check(self) -> None:
+        """Raise `QueryError` where nothing is asked for."""
         if not self.plus and not self.minus:
             raise QueryError("the query is empty; describe what the picture shows")
 
