@@ -89,7 +89,7 @@ def _complete_model(name: str, **options: Any) -> Any:
 
     It gives those that are missing random values, and warns.
     """
-    disable_progress_bar()  # it would count tensors
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # it would count tensors
     model, report = AutoModel.from_pretrained(name, output_loading_info=True, **options)
     missing = sorted(key for key in report["missing_keys"] if not key.startswith("decoder."))
     if missing:

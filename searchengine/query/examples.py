@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ def embed_example(encoder: Encoder, example: str | Path | bytes) -> Embeddings:
         if isinstance(example, bytes):
             picture = images.decode(io.BytesIO(example), min_side=min_side)
         else:
-            picture = images.read(str(Path(example).expanduser()), min_side=min_side)
+            picture = images.read(os.path.expanduser(example), min_side=min_side)
     except ImageError as error:
         name = "the example" if isinstance(example, bytes) else str(example)
         raise QueryError(f"cannot use {name} as an example picture: {error}") from error

@@ -72,6 +72,21 @@ class Ranker:
             for at, relevance in zip(order, known, strict=True)
         ]
 
+    def singled_out(self, query: Composed, ids: Sequence[int]) -> list[Place]:
+        """The places of images wherever they are in the ranking, each judged by itself."""
+        present, vectors = self.index.present(ids)
+        if not present:
+            return []
+        cosines = (vectors @ query.direction).clip(-1, 1)
+        _, probability = self._judged(vectors, cosines)
+        known: list[Relevance | None] = [None] * len(present)
+        if probability is not None:
+            known = [bands([each])[0] for each in probability.tolist()]
+        return [
+            Place(each, float(cosine), relevance)
+            for each, cosine, relevance in zip(present, cosines, known, strict=True)
+        ]
+
     def _judged(self, images: Embeddings, cosines: Scores) -> tuple[Scores, Scores | None]:
         if self.judge is None or not self.texts:
             return cosines, None
@@ -84,16 +99,16 @@ def fuse(places: list[Place], matches: Sequence[WordMatch], others: Sequence[Pla
     """Images by what they show and by what their names and captions say, in one ranking.
 
     Reciprocal rank fusion (G. Cormack et al., SIGIR 2009) inside each band. A caption that holds
-    all the words makes a hit strong, a name or a folder likely. `others` are the places of matches
-    that are not among `places`, which keeps all those of the first window.
+    all the words makes a hit strong, a name or a folder likely. `others` are the places of the
+    matches beyond the first window, whether listed or not: a longer list begins like a shorter one.
     """
     found = {match.id: (rank_, match.fields) for rank_, match in enumerate(matches, 1)}
     fused: list[tuple[int, float, Place]] = []
-    listed = {place.id for place in places}
-    rows = [*enumerate(places, 1), *((None, each) for each in others if each.id not in listed)]
-    for rank_, place in rows:
+    apart = {each.id for each in others}
+    listed = [(rank_, each) for rank_, each in enumerate(places, 1) if each.id not in apart]
+    for rank_, place in [*listed, *((None, each) for each in others)]:
         points, relevance, matched = 0.0, place.relevance, place.matched
-        if rank_ is not None and (rank_ <= WINDOW or place.id not in found):
+        if rank_ is not None:
             points += 1 / (_RANKS + rank_)
         if place.id in found:
             word_rank, fields = found[place.id]

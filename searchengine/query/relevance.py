@@ -22,7 +22,7 @@ from searchengine.query.composition import Away
 from searchengine.query.prompts import is_short
 from searchengine.types import Embeddings, Relevance
 
-STRONG: Final = 0.83
+STRONG: Final = 0.82
 LIKELY: Final = 0.5
 BEST: Final = 0.4  # makes the best hit likely: that it is the best speaks for it
 BANDS: Final[tuple[Relevance, ...]] = ("strong", "likely", "weak")

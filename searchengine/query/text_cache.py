@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -33,39 +33,33 @@ class TextCache:
     def get(self, fingerprint: str, texts: Sequence[str]) -> Vectors:
         """The embeddings, (dim,) float32 each, of those of the texts that are known."""
         found: Vectors = {}
-        with self._database() as database:
-            if database:
-                query = "SELECT vector FROM texts WHERE model = ? AND text = ?"
-                for text in texts:
-                    row = database.execute(query, (fingerprint, _storable(text))).fetchone()
-                    if row:
-                        found[text] = np.frombuffer(row[0], np.float32)
+        with suppress(OSError, sqlite3.Error, ValueError, TypeError), self._database() as database:
+            query = "SELECT vector FROM texts WHERE model = ? AND text = ?"
+            for text in texts:
+                row = database.execute(query, (fingerprint, _storable(text))).fetchone()
+                if row:
+                    found[text] = np.frombuffer(row[0], np.float32)
         return found
 
     def put(self, fingerprint: str, vectors: Mapping[str, NDArray[np.float32]]) -> None:
         """Keep embeddings; the oldest go when there are too many."""
-        with self._database() as database:
-            if database:
-                rows = [
-                    (fingerprint, _storable(text), vector.astype(np.float32).tobytes())
-                    for text, vector in vectors.items()
-                ]
-                database.executemany("INSERT OR REPLACE INTO texts VALUES (?, ?, ?)", rows)
-                old = "DELETE FROM texts WHERE rowid <= (SELECT max(rowid) FROM texts) - ?"
-                database.execute(old, (KEPT,))
+        rows = [
+            (fingerprint, _storable(text), vector.astype(np.float32).tobytes())
+            for text, vector in vectors.items()
+        ]
+        with suppress(OSError, sqlite3.Error), self._database() as database:
+            database.executemany("INSERT OR REPLACE INTO texts VALUES (?, ?, ?)", rows)
+            old = "DELETE FROM texts WHERE rowid <= (SELECT max(rowid) FROM texts) - ?"
+            database.execute(old, (KEPT,))
 
     @contextmanager
-    def _database(self) -> Iterator[sqlite3.Connection | None]:
+    def _database(self) -> Iterator[sqlite3.Connection]:
         if self._path is None:
-            yield None
-            return
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(self._path, timeout=_WAIT)) as database, database:
-                database.execute(_TABLE)
-                yield database
-        except (OSError, sqlite3.Error):
-            return
+            raise FileNotFoundError("no cache")
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(self._path, timeout=_WAIT)) as database, database:
+            database.execute(_TABLE)
+            yield database
 
 
 def _storable(text: str) -> bytes:
