@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
+import tempfile
+from itertools import count
+
 import pytest
 
 from searchengine.encoders import ModelFolder
+
+# Before any test module copies the environment for its subprocesses.
+_CACHES = tempfile.mkdtemp(prefix="searchengine-tests-")
+atexit.register(shutil.rmtree, _CACHES, ignore_errors=True)
+os.environ["XDG_CACHE_HOME"] = _CACHES
+_NUMBERS = count()
+
+
+@pytest.fixture(autouse=True)
+def _own_text_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test begins with an empty cache of texts, and none touches the user's."""
+    monkeypatch.setenv("XDG_CACHE_HOME", os.path.join(_CACHES, str(next(_NUMBERS))))
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +13,12 @@ from PIL import Image, ImageDraw
 
 import searchengine
 from searchengine import SearchEngine
-from searchengine.errors import IndexFolderError, IndexModelError, ModelError
+from searchengine.encoders.folder import BUILTIN
+from searchengine.encoders.reference import EMBEDDINGS
+from searchengine.errors import IndexFolderError, IndexModelError, ModelError, QueryError
+from searchengine.filters import Filters
 from searchengine.index import Index
+from searchengine.query import Part, SearchOptions
 from searchengine.types import EncoderSpec
 from tests.pictures import fill, jpeg
 
@@ -38,6 +45,61 @@ def test_similar_takes_path_bytes_and_id(engine: SearchEngine) -> None:
     assert engine.similar(image.path, k=1)[0].id == 2
     assert engine.similar(Path(image.path).read_bytes(), k=1)[0].id == 2
     assert 2 not in [hit.id for hit in engine.similar(2, k=6)]
+
+
+def test_a_repeated_text_needs_no_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(tmp_path / "photos", 3)
+    with SearchEngine.open(tmp_path / "index") as engine:
+        engine.index(tmp_path / "photos")
+        hits = engine.search("a red boat")
+    monkeypatch.setattr("searchengine.encoders.load", lambda *_: pytest.fail("the model is loaded"))
+    with SearchEngine.open(tmp_path / "index") as engine:
+        assert engine.search("a red boat") == hits
+        assert engine.similar(2)
+
+
+def test_what_no_picture_shows_gets_only_weak_hits(engine: SearchEngine) -> None:
+    for text in ("a dog", "a zeppelin", "two children who play football on a beach"):
+        assert {hit.relevance for hit in engine.search(text, k=6)} == {"weak"}
+        assert engine.search(text, options=SearchOptions(min_relevance="likely")) == []
+
+
+def test_words_that_must_be_in_the_name(engine: SearchEngine) -> None:
+    assert [hit.path[-8:] for hit in engine.search('"0003"')] == ["0003.jpg"]
+
+
+def test_parts_pictures_and_filters_together(engine: SearchEngine) -> None:
+    parts = [Part(jpeg(1)), Part(2, 0.5)]
+    hits = engine.search("red", plus=parts, minus=[Part("sea")], filters=Filters(types=("jpg",)))
+    assert sorted(hit.id for hit in hits) == [1, 3, 4, 5, 6]
+    assert engine.search("red", filters=Filters(types=("png",))) == []
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda e: e.search(), lambda e: e.search(""), lambda e: e.similar([])]
+)
+def test_nothing_asked_is_an_error(
+    engine: SearchEngine, ask: Callable[[SearchEngine], Any]
+) -> None:
+    with pytest.raises(QueryError, match="empty"):
+        ask(engine)
+
+
+def test_a_model_without_references_tells_no_relevance(tmp_path: Path) -> None:
+    fill(tmp_path / "photos", 4)
+    shutil.copytree(BUILTIN, tmp_path / "model", ignore=shutil.ignore_patterns("reference.*"))
+    with SearchEngine.open(tmp_path / "index", model=str(tmp_path / "model")) as engine:
+        engine.index(tmp_path / "photos")
+        hits = engine.search("a red boat")
+    assert len(hits) == 4
+    assert {hit.relevance for hit in hits} == {None}
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    (tmp_path / "model" / EMBEDDINGS).write_bytes(b"")
+    with (
+        SearchEngine.open(tmp_path / "index") as engine,
+        pytest.raises(ModelError, match="searchengine models calibrate"),
+    ):
+        engine.search("a red boat")
 
 
 def test_many_queries_equal_single_ones(engine: SearchEngine) -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from searchengine import vectors as module
+from searchengine.vectors import index as module
 from searchengine.errors import IndexFolderError, ModelError, QueryError
 from searchengine.vectors import VectorIndex
 
@@ -32,7 +32,7 @@ def brute_force(embeddings, ids, queries, k):
 def partitioned(monkeypatch):
     monkeypatch.setattr(module, "EXACT_LIMIT", 1000)
     index = build(unit(3000))
-    assert index.kind == "ivf219"
+    assert index.kind == "ivf55"
     return index
 
 
@@ -135,10 +135,10 @@ def test_partitioned_search_is_exact_within_allowed_and_returns_as_many_as_asked
 def test_partitions_are_learned_again_when_it_has_doubled(partitioned):
     partitioned.add(np.arange(3000, 5900), unit(2900, seed=2))
     partitioned.settle()
-    assert partitioned.kind == "ivf219"
+    assert partitioned.kind == "ivf55"
     partitioned.add(np.arange(5900, 6000), unit(100, seed=3))
     partitioned.settle()
-    assert partitioned.kind == "ivf310"
+    assert partitioned.kind == "ivf77"
     partitioned.remove(np.arange(3000))
     assert partitioned.search(unit(1, seed=3), 1)[1].tolist() == [[5900]]
     assert partitioned.count == 3000

@@ -90,9 +90,12 @@ class Reference:
         if word not in self._found:
             # Stemming the whole vocabulary would take longer than the query.
             # The stem of `lying` is `lie`; otherwise two letters stay.
-            start = f"{re.escape(word[:1])}[{word[1:2]}y]" if word[1:] else re.escape(word)
-            alike = re.compile(rf"(?<!\S)({start}[a-z-]*):([\d.]+)")
-            same = [m for m in alike.finditer(self._text) if keywords(m[1]) == [word]]
+            first, second = re.escape(word[:1]), f"[{word[1]}y]" if word[1:] else ""
+            # To begin with a letter, and not with what may stand before it, is ten times as fast.
+            alike = re.compile(rf"({first}(?<!\S{first}){second}[a-z-]*):([\d.]+)")
+            found = list(alike.finditer(self._text))
+            same_stem = {form for form in {m[1] for m in found} if keywords(form) == [word]}
+            same = [m for m in found if m[1] in same_stem]
             places = np.searchsorted(self._line_starts, [m.start() for m in same], "right") - 1
             self._found[word] = places, np.array([float(m[2]) for m in same], np.float32)
         return self._found[word]
@@ -104,7 +107,8 @@ class Reference:
 
     def beside(self, images: Embeddings) -> Evidence:
         """What the references say of (n, dim) image embeddings."""
-        return Evidence.from_cosines(self.embeddings @ images.T, self.sharpness)
+        # Those of one picture lie together in memory, as the steps over them want it.
+        return Evidence.from_cosines((images @ self.embeddings.T).T, self.sharpness)
 
     def share_that_says(self, word: str, evidence: Evidence) -> NDArray[np.float32]:
         """(n,) in [0, 1]: of the people who described such pictures, how many said the word."""

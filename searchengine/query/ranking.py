@@ -52,7 +52,7 @@ class Ranker:
         scores, found = self.index.nearest(query.direction[np.newaxis], fetched, allowed)
         present, vectors = self.index.present(found[0].tolist())
         ids = np.array(present, np.int64)
-        cosines = scores[0][np.isin(found[0], ids)]
+        cosines = scores[0][np.isin(found[0], ids, assume_unique=True)]
         penalty = None
         if query.away:
             penalty = Penalty(query.away, self.index.sample(SAMPLE), self.judge)

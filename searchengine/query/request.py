@@ -32,6 +32,8 @@ class Part:
     def __post_init__(self) -> None:
         if isinstance(self.content, str) and not self.content.strip():
             raise QueryError("the query is empty; describe what the picture shows")
+        if isinstance(self.content, int) and not 0 < self.content < 1 << 63:  # SQLite's integers
+            raise QueryError(f"no image has the id {self.content}; `searchengine search` prints ids")
         if not (math.isfinite(self.weight) and self.weight > 0):
             raise QueryError(
                 f"the weight {self.weight:g} is not a positive number; "
