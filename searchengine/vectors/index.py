@@ -1,0 +1,257 @@
+"""Nearest embeddings by cosine: exactly, or looking closely only where it promises something."""
+
+from __future__ import annotations
+
+import math
+import struct
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from searchengine.errors import IndexFolderError, ModelError, QueryError
+from searchengine.types import Embeddings
+from searchengine.vectors.embeddings import check_embeddings
+from searchengine.vectors.files import appearing, check_seal, seal
+from searchengine.vectors.partitions import Partitions, partitions_for, training_size
+from searchengine.vectors.probing import probes_for
+from searchengine.vectors.store import Ids, Places, Scores, Store
+
+EXACT_LIMIT = 200_000  # vectors that are all compared; more are partitioned too
+GROWN: Final = 1.4  # times as many partitions are worth learning anew
+TIES: Final = 32  # candidates beyond k, among which equal scores at the cut are put in order
+BLOCK: Final = 16_384  # vectors converted to float32 at a time
+FEW: Final = 128  # times as many vectors are there than are few
+MOST: Final = 16  # one in so many is compared exactly at most
+CLOSE: Final = 1000  # vectors that are compared exactly at least
+WIDER: Final = 8  # times as many as are asked for
+SAMPLE: Final = 1024  # vectors that tell how large partitions are
+SURE: Final = 4  # standard deviations of the error of an estimate that nothing exceeds
+
+
+class VectorIndex:
+    """Embeddings by id, stored as float16: exact over what the catalog holds.
+
+    Up to `EXACT_LIMIT` vectors all are compared. Beyond, partitions give estimates, and those with
+    the best are compared, as many as the error of the estimates demands. `settle` makes that
+    choice. Not safe to change while searching.
+    """
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+        self._made: Store | None = None
+        self._partitions: Partitions | None = None
+
+    @property
+    def _store(self) -> Store:
+        if self._made is None:
+            self._made = Store.empty(self.dim)
+        return self._made
+
+    @property
+    def ids(self) -> Ids:
+        """All ids, (n,) int64, in the order in which they came."""
+        return self._store.ids if self._made else np.empty(0, np.int64)
+
+    @property
+    def count(self) -> int:
+        """How many vectors there are."""
+        return self.ids.size
+
+    @property
+    def kind(self) -> str:
+        """How it searches: `exact`, or `ivf` and the number of partitions."""
+        return f"ivf{self._partitions.number}" if self._partitions else "exact"
+
+    def reserve(self, count: int) -> None:
+        """Make room for `count` vectors in an empty index.
+
+        Growing step by step would need up to three times the memory.
+        """
+        self._store.reserve(count)
+
+    def add(self, ids: Ids, embeddings: Embeddings) -> None:
+        """Add (n,) int64 ids with (n, dim) float32 embeddings.
+
+        Raises:
+            ModelError: the embeddings are not what they must be.
+            IndexFolderError: an id is there already, or given twice.
+        """
+        check_embeddings(embeddings, self.dim)
+        if len(ids) != len(embeddings):
+            raise ModelError(f"{len(ids)} ids for {len(embeddings)} embeddings")
+        if np.unique(ids).size != len(ids) or np.isin(ids, self.ids).any():
+            raise IndexFolderError("an image id occurs twice; run `searchengine check --repair`")
+        self._store.add(ids, embeddings)
+        if self._partitions:
+            self._partitions.add(ids, embeddings)
+
+    def remove(self, ids: Ids) -> None:
+        """Remove the vectors of these (n,) int64 ids; ids that are not there are ignored."""
+        is_gone = np.isin(self.ids, ids)
+        if is_gone.any():
+            if self._partitions:
+                self._partitions.remove(self.ids[is_gone])
+            self._store.remove(is_gone)
+
+    def settle(self) -> None:
+        """Choose exact or partitioned by size, and learn new partitions when it has doubled."""
+        wanted, now = partitions_for(self.count), self._partitions
+        if self.count <= EXACT_LIMIT or (now and wanted < now.number * GROWN):
+            return
+        sample = self._store.sample(training_size(self.count))
+        self._partitions = Partitions.learn(sample, wanted)
+        vectors = self._store.vectors
+        for start in range(0, self.count, BLOCK):
+            block = slice(start, start + BLOCK)
+            self._partitions.add(self.ids[block], vectors[block].astype(np.float32))
+        self._partitions.probed = probes_for(self._partitions, self._store)
+
+    def search(self, queries: Embeddings, k: int, allowed: Ids | None = None) -> tuple[Scores, Ids]:
+        """Find the k vectors nearest to each query, best first, equal scores by id.
+
+        Takes (n, dim) float32 queries of unit norm. With `allowed`, exactly the best among those
+        ids. Returns scores (n, k') float32 and ids (n, k') int64, where k' is k or, if there are
+        fewer vectors, all of them.
+
+        Raises:
+            ModelError: the queries are not embeddings of this dimension.
+            QueryError: k is not positive.
+        """
+        check_embeddings(queries, self.dim)
+        if k < 1:
+            raise QueryError(f"the number of results must be at least 1, not {k}")
+        among = None if allowed is None else self._among(allowed)
+        total = self.count if among is None else int(np.count_nonzero(among))
+        k = min(k, total)
+        if k == 0 or len(queries) == 0:
+            return np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.int64)
+        scores, places = self._nearest(queries, min(k + TIES, total), among, total)
+        ids = self.ids[places]
+        order = np.lexsort((ids, -scores), axis=1)[:, :k]
+        return np.take_along_axis(scores, order, 1), np.take_along_axis(ids, order, 1)
+
+    def _among(self, allowed: Ids) -> NDArray[np.bool_]:
+        """For each id from 0 whether it is there and allowed; where ids lie far apart, by place."""
+        table = self._store.places
+        if table is None:
+            return np.isin(self.ids, allowed)
+        among = np.zeros(table.size, np.bool_)
+        # As unsigned numbers, negative ids are large ones too.
+        if allowed.size and allowed.view(np.uint64).max() >= table.size:
+            allowed = allowed[(allowed >= 0) & (allowed < table.size)]
+        among[allowed] = True
+        among &= self._store.is_taken
+        return among
+
+    def _nearest(
+        self, queries: Embeddings, k: int, among: NDArray[np.bool_] | None, total: int
+    ) -> tuple[Scores, Places]:
+        """Scores and places of the k best, (n, k) each, unordered where scores are equal."""
+        table = self._store.places
+        if among is not None and total * FEW <= self.count:
+            chosen = np.flatnonzero(among)
+            places = chosen if table is None else table[chosen].astype(np.int64)
+            scores, found = self._store.nearest_of(places, queries, k)
+            return scores, places[found]
+        if self._partitions and table is not None and self.count >= CLOSE * MOST:
+            rows = [self._looked_up(queries[[i]], k, among) for i in range(len(queries))]
+            scores, places = (np.concatenate(part) for part in zip(*rows, strict=True))
+            return scores, places
+        return self._all(queries, k, among)
+
+    def _all(
+        self, queries: Embeddings, k: int, among: NDArray[np.bool_] | None
+    ) -> tuple[Scores, Places]:
+        if among is not None and self._store.places is not None:
+            among = among[self.ids]
+        return self._store.nearest(queries, k, among)
+
+    def _looked_up(
+        self, query: Embeddings, k: int, among: NDArray[np.bool_] | None
+    ) -> tuple[Scores, Places]:
+        """The same for one query, by the estimates of the partitions; exactly if `among` is given.
+
+        Then it looks again, more widely, until neither the error of the estimates nor the size of
+        the partitions leaves room for a better one.
+        """
+        partitions, table = self._partitions, self._store.places
+        if partitions is None or table is None:
+            return self._all(query, k, among)
+        if among is not None and not partitions.is_observed:
+            partitions.observe(self._store.sample(SAMPLE))
+        probed, count = partitions.probed, max(CLOSE, WIDER * k)
+        if among is not None:  # of ever fewer, the best lie ever farther away
+            rarity = math.log10(self.count / np.count_nonzero(among))
+            probed = min(partitions.number, round(probed * (1 + rarity)))
+        while count * MOST <= self.count:
+            ids, estimates = partitions.candidates(query, count, among, probed)
+            if len(ids) < k:
+                if probed == partitions.number:
+                    break
+                probed = partitions.number
+                continue
+            places = table[ids].astype(np.int64)
+            if among is None:
+                scores, found = self._store.nearest_of(places, query, k)
+                return scores, places[found]
+            scores, found = self._store.nearest_of(places, query, len(ids))
+            worst = float(scores[0, max(k - TIES, 1) - 1])
+            promising = partitions.promising(query, worst)
+            missed = len(ids) == count and _may_exceed(worst, scores[0], estimates[found[0]])
+            if promising <= probed and not missed:
+                return scores[:, :k], places[found[:, :k]]
+            probed, count = max(probed, promising), 4 * count if missed else count
+        return self._all(query, k, among)
+
+    def items(self) -> tuple[Ids, NDArray[np.float16]]:
+        """Give all ids (n,) int64, ascending, and their vectors (n, dim) float16."""
+        order = np.argsort(self.ids)
+        return self.ids[order], self._store.vectors[order]
+
+    def save(self, path: Path) -> None:
+        """Write a file that is whole or not there, even after a power cut.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        with appearing(path) as file:
+            self._store.write(file.write)
+            seal(file, self.count, self._partitions.to_bytes() if self._partitions else b"")
+
+    @classmethod
+    def load(cls, path: Path, *, mapped: bool = False) -> VectorIndex:
+        """Read what `save` wrote; `mapped` leaves the vectors in the file until they are searched.
+
+        Raises:
+            OSError: the file cannot be read.
+            IndexFolderError: the file is damaged, or not such a file.
+        """
+        partitions = None
+        try:
+            with path.open("rb") as file:
+                content = check_seal(file)
+                # FAISS opens no name that is not UTF-8.
+                is_mapped = mapped and str(path).isprintable()
+                store = Store.map(path) if is_mapped else Store.read(file.read)
+            if content.partitions:
+                partitions = Partitions.from_bytes(content.partitions)
+        except (RuntimeError, MemoryError, struct.error) as error:
+            raise IndexFolderError(f"{path} is damaged; delete it, it can be rebuilt") from error
+        if store is None or (partitions and partitions.count != len(store.ids)):
+            raise IndexFolderError(f"{path} is not a snapshot; delete it, it can be rebuilt")
+        vectors = cls(store.dim)
+        vectors._made, vectors._partitions = store, partitions
+        return vectors
+
+
+def _may_exceed(worst: float, scores: Scores, estimates: Scores) -> bool:
+    """Tell whether an embedding whose estimate is below all these may have a score above `worst`.
+
+    A line is fitted through the scores by estimate; they scatter about it normally.
+    """
+    centred = estimates - estimates.mean()
+    slope = float(centred @ scores) / max(float(centred @ centred), 1e-9)
+    errors = scores - scores.mean() - slope * centred
+    return bool(scores.mean() + slope * centred.min() + SURE * errors.std() >= worst)
