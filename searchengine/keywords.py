@@ -28,7 +28,7 @@ _SAY_NOTHING: Final = (
     "outside over own shall she should so some someone something somewhere such than that the "
     "their them then there these they this those through to together toward towards two under "
     "until up upon us very was we were what when where which while who whom whose why will with "
-    "within without would you your picture photo photograph image"
+    "within without would you your s t picture photo photograph image"
 )
 _FUNCTION_WORDS: Final = frozenset(_SAY_NOTHING.split())
 

@@ -136,7 +136,7 @@ class Answerer:
         places = ranker.rank(query, allowed, count)
         if request.texts and not options.semantic_only and not options.raw:
             matches = self.index.words(" ".join(request.typed), _WORD_MATCHES, allowed)
-            first = {place.id for place in places}
+            first = {place.id for place in places[:WINDOW]}
             others = ranker.singled_out(query, [m.id for m in matches if m.id not in first])
             places = fuse(places, matches, others) if matches else places
         return places

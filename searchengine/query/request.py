@@ -33,7 +33,7 @@ class Part:
         if isinstance(self.content, str) and not self.content.strip():
             raise QueryError("the query is empty; describe what the picture shows")
         if isinstance(self.content, int) and not 0 < self.content < 1 << 63:  # SQLite's integers
-            raise QueryError(f"no image has the id {self.content}; `searchengine search` prints ids")
+            raise QueryError(f"no image has the id {self.content}; a search prints ids")
         if not (math.isfinite(self.weight) and self.weight > 0):
             raise QueryError(
                 f"the weight {self.weight:g} is not a positive number; "
