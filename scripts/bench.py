@@ -303,6 +303,13 @@ def peak_of(command: list[str]) -> None:
     print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
 
 
+def vectors(sources: list[str], count: int) -> None:
+    """Search among a million vectors grown from the photographs, in a process of its own."""
+    script = Path(__file__).with_name("bench_vectors.py")
+    folder = os.path.commonpath([os.path.dirname(source) for source in sources])
+    subprocess.run([sys.executable, script, "--photos", folder], check=True)
+
+
 def gpu(sources: list[str], count: int) -> None:
     """Ingestion with ViT-B/32 on CUDA beside decoding alone and the model alone."""
     if shutil.which("nvidia-smi") is None:
@@ -331,6 +338,7 @@ BENCHMARKS: dict[str, Callable[[list[str], int], None]] = {
     "startup": startup,
     "refresh": refresh,
     "memory": memory,
+    "vectors": vectors,
     "gpu": gpu,
 }
 

@@ -1,9 +1,12 @@
+from itertools import product
+
 import numpy as np
 import pytest
 
-from searchengine.vectors import index as module
 from searchengine.errors import IndexFolderError, ModelError, QueryError
 from searchengine.vectors import VectorIndex
+from searchengine.vectors import index as module
+from searchengine.vectors.probing import hard_queries
 
 DIM = 16
 
@@ -30,7 +33,8 @@ def brute_force(embeddings, ids, queries, k):
 
 @pytest.fixture
 def partitioned(monkeypatch):
-    monkeypatch.setattr(module, "EXACT_LIMIT", 1000)
+    for name, value in {"EXACT_LIMIT": 1000, "CLOSE": 100, "MOST": 2}.items():
+        monkeypatch.setattr(module, name, value)
     index = build(unit(3000))
     assert index.kind == "ivf55"
     return index
@@ -133,15 +137,72 @@ def test_partitioned_search_is_exact_within_allowed_and_returns_as_many_as_asked
 
 
 def test_partitions_are_learned_again_when_it_has_doubled(partitioned):
-    partitioned.add(np.arange(3000, 5900), unit(2900, seed=2))
+    partitioned.add(np.arange(3000, 5800), unit(2800, seed=2))
     partitioned.settle()
     assert partitioned.kind == "ivf55"
-    partitioned.add(np.arange(5900, 6000), unit(100, seed=3))
+    partitioned.add(np.arange(5800, 6100), unit(300, seed=3))
     partitioned.settle()
-    assert partitioned.kind == "ivf77"
+    assert partitioned.kind == "ivf78"
     partitioned.remove(np.arange(3000))
-    assert partitioned.search(unit(1, seed=3), 1)[1].tolist() == [[5900]]
-    assert partitioned.count == 3000
+    assert partitioned.search(unit(1, seed=3), 1)[1].tolist() == [[5800]]
+    assert partitioned.count == 3100
+
+
+def test_a_few_more_are_found_and_removed_ones_are_not_without_learning_anew(partitioned):
+    learned, more = partitioned._partitions, unit(30, seed=8)
+    partitioned.add(np.arange(3000, 3030), more)
+    partitioned.remove(np.arange(20))
+    partitioned.settle()
+    assert partitioned._partitions is learned
+    assert learned.count == partitioned.count == 3010
+    assert partitioned.search(more, 1)[1][:, 0].tolist() == list(range(3000, 3030))
+    assert partitioned.search(unit(20), 10)[1].min() >= 20
+    within = partitioned.search(more[:3], 5, np.arange(1500))[1]
+    assert (within.min(), within.max()) >= (20, 20)
+    assert within.max() < 1500
+
+
+def test_partitioned_search_equals_brute_force_within_any_share(partitioned):
+    embeddings, queries = unit(3000), unit(20, seed=4)
+    for share, k in product([0.001, 0.02, 0.2, 0.7, 1], [1, 10, 200]):
+        allowed = np.random.default_rng(5).choice(3000, round(3000 * share), replace=False)
+        scores, found = partitioned.search(queries, k, allowed)
+        expected, ids = brute_force(embeddings[allowed], allowed, queries, k)
+        np.testing.assert_array_equal(found, ids)
+        np.testing.assert_allclose(scores, expected, atol=1e-6)
+
+
+def test_within_near_duplicates_it_is_exact_though_estimates_cannot_tell_them_apart(monkeypatch):
+    for name, value in {"EXACT_LIMIT": 1000, "CLOSE": 100, "MOST": 2}.items():
+        monkeypatch.setattr(module, name, value)
+    rows = unit(1, seed=1) + 0.02 * unit(3000)
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float16)
+    rows, queries, allowed = rows.astype(np.float32), unit(10, seed=2), np.arange(0, 3000, 2)
+    index = build(rows)
+    assert index.kind == "ivf55"
+    scores, _ = index.search(queries, 10, allowed)
+    expected, _ = brute_force(rows[allowed], allowed, queries, 10)
+    np.testing.assert_allclose(scores, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("far", [1, 10**12])
+def test_ids_may_lie_far_apart_and_what_is_not_there_may_be_allowed(partitioned, far):
+    embeddings, queries, ids = unit(3000), unit(5, seed=3), np.arange(3000) * far
+    index = build(embeddings, ids)
+    assert index.kind == "ivf55"
+    allowed = np.concatenate([ids[::3], [-1, -(10**15), 10**15 + 1, 10**17]])
+    _, expected = brute_force(embeddings[::3], ids[::3], queries, 10)
+    np.testing.assert_array_equal(index.search(queries, 10, allowed)[1], expected)
+    assert index.search(queries, 10, np.array([-5, 10**16]))[1].shape == (5, 0)
+
+
+def test_as_many_partitions_are_probed_as_hard_queries_need(partitioned):
+    queries, partitions = hard_queries(partitioned._store), partitioned._partitions
+    assert 1 < partitions.probed <= partitions.number
+    _, expected = brute_force(unit(3000), np.arange(3000), queries, 10)
+    _, found = partitioned.search(queries, 10)
+    hits = [len(set(a) & set(b)) for a, b in zip(found.tolist(), expected.tolist(), strict=True)]
+    assert np.mean(hits) >= 9.8
 
 
 def test_items_are_the_vectors_by_id(partitioned):
@@ -234,6 +295,21 @@ def test_partitions_of_a_mapped_file(tmp_path, partitioned):
     np.testing.assert_array_equal(mapped.search(queries, 9)[1], partitioned.search(queries, 9)[1])
     mapped.remove(np.array([7]))
     assert mapped.count == partitioned.count - 1
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_damaged_partitions_are_refused(tmp_path, partitioned, mapped):
+    path = tmp_path / "v.faiss"
+    build(unit(3000)).save(path)
+    content = path.read_bytes()
+    rng = np.random.default_rng(0)
+    start = 3000 * (2 * DIM + 8) + 500  # behind the vectors and the ids
+    for place in rng.integers(start, len(content), size=50):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 + rng.integers(255)
+        path.write_bytes(damaged)
+        with pytest.raises(IndexFolderError, match="damaged"):
+            VectorIndex.load(path, mapped=mapped)
 
 
 @pytest.mark.parametrize("mapped", [False, True])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ from searchengine.cli.interrupting import stop_on_interrupt
 from searchengine.cli.options import Command, device_option, json_option, model_option
 from searchengine.cli.output import echo_json, on_one_line
 from searchengine.cli.pairs import read_pairs, say_skipped
+from searchengine.cli.training import draw_steps, say_epoch, say_mixture
 from searchengine.finetune.settings import LOSSES, SCHEDULES, TRAINED, Settings
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from searchengine.finetune.trainer import Step
     from searchengine.finetune.wise_ft import Mixture
 
-_LOG_SECONDS = 30.0
 path = click.Path(path_type=Path)
 rate = click.FloatRange(min=0)
 
@@ -149,7 +147,7 @@ def finetune(
         say_skipped(skipped)
         _say_data(data)
     run = Run(encoders.find(model), data, out, settings, device, world)
-    with _watchers(quiet or not is_first, as_json and is_first, tensorboard) as watchers:
+    with _watchers(quiet or not is_first, as_json and is_first, tensorboard, wise_ft) as watchers:
         with stop_on_interrupt() as stop:
             done = run.train(watchers, resume=resume, stop=stop)
         if not done:
@@ -196,14 +194,16 @@ def _say_data(data: Data) -> None:
 
 
 @contextmanager
-def _watchers(quiet: bool, as_json: bool, tensorboard: Path | None) -> Iterator[Watchers]:
+def _watchers(
+    quiet: bool, as_json: bool, tensorboard: Path | None, wise_ft: float | str | None
+) -> Iterator[Watchers]:
     from searchengine.finetune.report import Scalars, require
     from searchengine.finetune.run import Watchers
 
     if tensorboard:
         require("tensorboard", "--tensorboard")
     scalars = Scalars(tensorboard) if tensorboard else None
-    with _draw_steps(quiet) as draw:
+    with draw_steps(quiet) as draw:
 
         def step(step: Step) -> None:
             draw(step)
@@ -214,76 +214,17 @@ def _watchers(quiet: bool, as_json: bool, tensorboard: Path | None) -> Iterator[
             if as_json:
                 echo_json(row)
             elif not quiet:
-                _say_epoch(row)
+                say_epoch(row)
             if scalars:
                 scalars.epoch(row)
 
         def mixture(mixture: Mixture) -> None:
-            if not quiet:
-                _say_mixture(mixture)
+            if not quiet and wise_ft is not None:
+                say_mixture(mixture)
 
         yield Watchers(step, epoch, mixture)
     if scalars:
         scalars.close()
-
-
-@contextmanager
-def _draw_steps(quiet: bool) -> Iterator[Callable[[Step], None]]:
-    """A bar with loss, learning rate and speed; in a log, a line now and then."""
-    if quiet:
-        yield lambda step: None
-        return
-    if not sys.stderr.isatty():
-        yield _log_steps()
-        return
-    from tqdm import tqdm
-
-    with tqdm(unit=" step", dynamic_ncols=True) as bar:
-
-        def draw(step: Step) -> None:
-            bar.total = step.total
-            speed = f"{step.images_per_second:.0f} images/s"
-            bar.set_postfix_str(
-                f"loss {step.loss:.3f}, rate {step.rate:.1e}, {speed}", refresh=False
-            )
-            bar.update(step.done - bar.n)
-
-        yield draw
-
-
-def _log_steps() -> Callable[[Step], None]:
-    started = reported = time.monotonic()
-
-    def line(step: Step) -> None:
-        nonlocal reported
-        now = time.monotonic()
-        if now - reported < _LOG_SECONDS:
-            return
-        reported = now
-        click.echo(
-            f"step {step.done}/{step.total}, loss {step.loss:.3f}, rate {step.rate:.1e}, "
-            f"{step.images_per_second:.0f} images/s, {now - started:.0f} s",
-            err=True,
-        )
-
-    return line
-
-
-def _say_epoch(row: dict[str, Any]) -> None:
-    recall = row["text_to_image"]
-    found = ", ".join(f"{name} {recall[name]:.1f}" for name in ("R@1", "R@5", "R@10"))
-    click.echo(
-        f"epoch {row['epoch']}: loss {row['loss']:.3f}, on validation {row['validation_loss']:.3f}"
-        f", text to image {found}",
-        err=True,
-    )
-
-
-def _say_mixture(mixture: Mixture) -> None:
-    recall = f"text to image R@10 {mixture.domain.text_to_image.at[10]:.1f}"
-    if mixture.general:
-        recall += f", general {mixture.general.text_to_image.at[10]:.1f}"
-    click.echo(f"weights {mixture.alpha:g} of the way: {recall}", err=True)
 
 
 def _show(outcome: Outcome, as_json: bool) -> None:

@@ -38,10 +38,15 @@ COUNTS = ("added", "changed", "moved", "removed", "unchanged", "failed")
 )
 @device_option("auto")
 @click.option(
-    "--include-hidden", is_flag=True, help="Take files and folders that start with a dot."
+    "--include-hidden",
+    is_flag=True,
+    help="Take files and folders that start with a dot. Not remembered for the next run.",
 )
 @click.option(
-    "--exclude", multiple=True, metavar="PATTERN", help="Skip what matches (gitignore syntax)."
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Skip what matches (gitignore syntax). Not remembered for the next run.",
 )
 @click.option("--retry-failed", is_flag=True, help="Read files again that could not be read.")
 @click.option("--allow-empty", is_flag=True, help="Drop the images of a folder that is empty now.")

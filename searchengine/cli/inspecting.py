@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from searchengine.cli.options import index_option, json_option
-from searchengine.cli.output import echo_json, on_one_line
+from searchengine.cli.output import counted, echo_json, on_one_line
 
 
 @click.command()
@@ -33,12 +33,12 @@ def info(index_folder: Path, as_json: bool) -> None:
         listed = [{"path": each.file.absolute, "reason": each.reason} for each in failures]
         echo_json({**facts, "failures": listed})
         return
-    click.echo(f"{facts['images']} images in {index_folder}")
+    click.echo(f"{counted(index.count, 'image')} in {index_folder}")
     click.echo(f"model {facts['model']}, {facts['dim']} dimensions, {facts['search']} search")
     for root in roots:
         click.echo(f"folder {on_one_line(root)}")
     if failures:
-        click.echo(f"{len(failures)} files could not be read:")
+        click.echo(f"{counted(len(failures), 'file')} could not be read:")
     for each in failures:
         click.echo(f"  {on_one_line(each.file.absolute)}: {each.reason}")
 
@@ -71,6 +71,6 @@ def check(ctx: click.Context, repair: bool, index_folder: Path, as_json: bool) -
         verdict = (
             "sound" if not problems else "not sound; mend it with: searchengine check --repair"
         )
-        click.echo(f"{index_folder}: {count} images, {verdict}")
+        click.echo(f"{index_folder}: {counted(count, 'image')}, {verdict}")
     if problems:
         ctx.exit(1)

@@ -157,7 +157,8 @@ def build(image_encoder: str, text_encoder: str, out: Path, **settings: Any) -> 
     encoders.require_torch("models build")
     from searchengine.encoders.build import BuildSettings, build_model
 
-    click.echo("building the model; pretrained encoders are fetched where they are new", err=True)
+    if settings["pretrained"]:
+        click.echo("pretrained encoders are fetched where they are new", err=True)
     folder = build_model(image_encoder, text_encoder, out.expanduser(), BuildSettings(**settings))
     click.echo(f"wrote {folder.path}")
     click.echo(f"licence: {folder.card.get('licence')}", err=True)

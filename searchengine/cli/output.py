@@ -23,6 +23,11 @@ _COLUMNS: Final = (
 )
 
 
+def counted(count: int, thing: str) -> str:
+    """A number of things: `1 image`, `2 images`."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
 def echo_json(value: Any) -> None:
     """Print one JSON object on one line; undecodable bytes of a path stay lone surrogates."""
     click.echo(json.dumps(value))

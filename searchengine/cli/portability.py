@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from searchengine.cli.duplicates import in_units
 from searchengine.cli.interrupting import stop_on_interrupt
 from searchengine.cli.options import device_option, index_option, json_option
-from searchengine.cli.output import echo_json, on_one_line
+from searchengine.cli.output import counted, echo_json, on_one_line
 from searchengine.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def move(old: str, new: str, index_folder: Path, as_json: bool) -> None:
     if as_json:
         echo_json({"old": old, "new": new, "images": count})
     else:
-        click.echo(f"{count} images of {on_one_line(old)} are now below {on_one_line(new)}")
+        click.echo(f"{counted(count, 'image')} of {on_one_line(old)} now below {on_one_line(new)}")
 
 
 @roots.command()
@@ -77,7 +78,7 @@ def remove(folder: str, index_folder: Path, as_json: bool) -> None:
     if as_json:
         echo_json({"folder": folder, "removed": count})
     else:
-        click.echo(f"{count} images of {on_one_line(folder)} left the index")
+        click.echo(f"{counted(count, 'image')} of {on_one_line(folder)} left the index")
 
 
 @click.command()
@@ -103,7 +104,7 @@ def merge(other: Path, index_folder: Path, as_json: bool, quiet: bool) -> None:
     if as_json:
         echo_json({**asdict(merged), "images": count})
     else:
-        click.echo(f"{_in_words(merged)}; {count} images in {index_folder}")
+        click.echo(f"{_in_words(merged)}; {counted(count, 'image')} in {index_folder}")
 
 
 def _in_words(merged: Merged) -> str:
@@ -139,7 +140,9 @@ def export(folder: Path, format_: str, index_folder: Path, as_json: bool, quiet:
     if as_json:
         echo_json({"folder": str(folder), **asdict(exported)})
     else:
-        click.echo(f"wrote {exported.images} images, {exported.bytes / 1e6:.1f} MB, to {folder}")
+        click.echo(
+            f"wrote {counted(exported.images, 'image')}, {in_units(exported.bytes)}, to {folder}"
+        )
 
 
 @click.command("import")
@@ -215,7 +218,7 @@ def _show_imported(imported: Imported, refused: int, cosine: float, as_json: boo
     if as_json:
         echo_json({**counts, "refused_files": refused, "cosine": round(cosine, 4)})
         return
-    click.echo(f"{imported.added} images added, {imported.known} known already")
+    click.echo(f"{counted(imported.added, 'image')} added, {imported.known} known already")
     for name, words in _LEFT_OUT.items():
         if counts[name]:
             first = on_one_line(imported.examples[name])

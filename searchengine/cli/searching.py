@@ -94,7 +94,12 @@ def search(
     device: str,
     **choices: Any,
 ) -> None:
-    """Find the pictures that TEXT describes."""
+    """Find the pictures that TEXT describes.
+
+    A line has the rank, the cosine, the relevance, the date where one is known, the path and, in
+    brackets, copies and what matched besides the picture. The order follows more than the cosine;
+    with --raw it does not.
+    """
     from searchengine.engine import SearchEngine
     from searchengine.query import Part
 

@@ -16,7 +16,7 @@ import click
 from searchengine.cli.indexing import COUNTS
 from searchengine.cli.interrupting import stop_on_interrupt
 from searchengine.cli.options import device_option, index_option, json_option, model_option
-from searchengine.cli.output import echo_json, on_one_line
+from searchengine.cli.output import counted, echo_json, on_one_line
 from searchengine.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ class _Session:
             raise self.error
         did = ", ".join(f"{self.counts[name]} {name}" for name in COUNTS[:4])
         click.echo(
-            f"watched for {time.monotonic() - started:.0f} s, {self.runs} runs: {did}", err=True
+            f"watched for {time.monotonic() - started:.0f} s, {counted(self.runs, 'run')}: {did}",
+            err=True,
         )
         return not thread.is_alive()
 

@@ -51,8 +51,11 @@ class Evidence:
         """Of the (m, n) cosines of m references to n pictures."""
         nearest = min(_HUB_NEIGHBOURS, len(cosines))
         hubness = np.partition(cosines, -nearest, axis=0)[-nearest:].mean(0)
-        weights = np.exp(sharpness * (cosines - cosines.max(0)))
-        return cls(hubness, weights / weights.sum(0))
+        weights = cosines - cosines.max(0)
+        weights *= sharpness  # in place: fresh memory for each step would take longer than the step
+        np.exp(weights, out=weights)
+        weights /= weights.sum(0)
+        return cls(hubness, weights)
 
 
 class Reference:

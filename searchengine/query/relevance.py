@@ -26,6 +26,7 @@ STRONG: Final = 0.82
 LIKELY: Final = 0.5
 BEST: Final = 0.4  # makes the best hit likely: that it is the best speaks for it
 BANDS: Final[tuple[Relevance, ...]] = ("strong", "likely", "weak")
+CLOSE: Final = 0.58  # a description this near to a picture needs no references to be likely
 FLOOR: Final = 0.003  # a share below it is as good as none
 HUBNESS: Final = 0.5  # of it is taken off a description's cosine; names do better without
 
@@ -78,8 +79,10 @@ class Judge:
         if all(is_short(text) for text in texts):
             order = cosines + self.said * NAME.said / NAME.cosine * said
             return order, NAME(cosines, said)
-        cosines = cosines - self.hubness * evidence.hubness
-        return cosines + self.said * _ORDER_BY_SAID * said, DESCRIPTION(cosines, said)
+        less = cosines - self.hubness * evidence.hubness
+        fits = DESCRIPTION(less, said)
+        fits = np.where(cosines >= CLOSE, np.maximum(fits, LIKELY), fits)
+        return less + self.said * _ORDER_BY_SAID * said, fits
 
 
 class Penalty:

@@ -26,7 +26,7 @@ FEW: Final = 128  # times as many vectors are there than are few
 MOST: Final = 16  # one in so many is compared exactly at most
 CLOSE: Final = 1000  # vectors that are compared exactly at least
 WIDER: Final = 8  # times as many as are asked for
-SAMPLE: Final = 1024  # vectors that tell how large partitions are
+SAMPLE: Final = 256  # vectors that tell how large partitions are
 SURE: Final = 4  # standard deviations of the error of an estimate that nothing exceeds
 
 
@@ -137,7 +137,7 @@ class VectorIndex:
         table = self._store.places
         if table is None:
             return np.isin(self.ids, allowed)
-        among = np.zeros(table.size, np.bool_)
+        among, allowed = np.zeros(table.size, np.bool_), np.asarray(allowed, np.int64)
         # As unsigned numbers, negative ids are large ones too.
         if allowed.size and allowed.view(np.uint64).max() >= table.size:
             allowed = allowed[(allowed >= 0) & (allowed < table.size)]
@@ -149,6 +149,8 @@ class VectorIndex:
         self, queries: Embeddings, k: int, among: NDArray[np.bool_] | None, total: int
     ) -> tuple[Scores, Places]:
         """Scores and places of the k best, (n, k) each, unordered where scores are equal."""
+        if among is None and not self._partitions:
+            return self._all(queries, k, None)
         table = self._store.places
         if among is not None and total * FEW <= self.count:
             chosen = np.flatnonzero(among)
@@ -184,7 +186,7 @@ class VectorIndex:
         probed, count = partitions.probed, max(CLOSE, WIDER * k)
         if among is not None:  # of ever fewer, the best lie ever farther away
             rarity = math.log10(self.count / np.count_nonzero(among))
-            probed = min(partitions.number, round(probed * (1 + rarity)))
+            probed = min(partitions.number, round(probed * (1 + rarity / 2)))
         while count * MOST <= self.count:
             ids, estimates = partitions.candidates(query, count, among, probed)
             if len(ids) < k:

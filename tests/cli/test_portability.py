@@ -26,7 +26,7 @@ def test_a_folder_that_moved_is_followed_without_encoding_anything(home: Path, r
     (root,) = json_lines(run("roots", "list", "--index", index, "--json"))
     assert root == {"folder": str(home / "photos"), "images": 12, "there": False}
     done = run("roots", "move", home / "photos", home / "pictures", "--index", index)
-    assert done.stdout == f"12 images of {home / 'photos'} are now below {home / 'pictures'}\n"
+    assert done.stdout == f"12 images of {home / 'photos'} now below {home / 'pictures'}\n"
     (counts,) = json_lines(run("index", "--index", index, "--json", "--quiet"))
     assert (counts["unchanged"], counts["failed"]) == (12, 1)
     assert counts["added"] == counts["moved"] == counts["removed"] == 0

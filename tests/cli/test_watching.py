@@ -89,7 +89,7 @@ def test_it_waits_for_the_lock_of_another_and_still_ends_at_once(
         time.sleep(3)  # by now it waits for the lock, in SQLite
         code, seconds, errors = process.end(signal.SIGTERM)
     assert (code, seconds < 2) == (0, True)
-    assert "1 runs: 2 added" in errors
+    assert "1 run: 2 added" in errors
     with Index.open(tmp_path / "index") as index:
         assert index.check() == []
 

@@ -68,13 +68,13 @@ def test_a_read_only_folder_is_searched(index, folder, monkeypatch):
 
 
 def test_the_kind_of_search_is_recorded(index, folder, monkeypatch):
-    monkeypatch.setattr("searchengine.vectors.EXACT_LIMIT", 100)
+    monkeypatch.setattr("searchengine.vectors.index.EXACT_LIMIT", 100)
     index.write(Changes(added=pictures(100)))
     index.save_snapshot()
     assert index.kind == "exact"
     index.write(Changes(added=pictures(20, seed=1, prefix="b")))
     index.save_snapshot()
-    assert index.kind == "ivf44"
+    assert index.kind == "ivf11"
     with Index.open(folder) as other:
         assert found(other, unit(100)[50]) == [51]
         assert other.check() == []
