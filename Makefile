@@ -8,7 +8,7 @@ FOLDER ?=
 QUERY ?= a dog
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint check bench docs clean
+.PHONY: help install demo test test-all lint check bench docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -30,15 +30,18 @@ install: $(VENV)/.installed  ## set up .venv with what searching needs
 demo: install  ## index real photographs and search them: make demo FOLDER=~/Pictures QUERY="a dog"
 	@$(BIN)/python scripts/demo.py --index $(INDEX) $(if $(FOLDER),--folder "$(FOLDER)" --query "$(QUERY)")
 
-test: $(VENV)/.installed-dev  ## run the test suite
+test: $(VENV)/.installed-dev  ## run the fast tests (two minutes on two cores)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+test-all: $(VENV)/.installed-dev  ## run every test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "slow or not slow"
 
 lint: $(VENV)/.installed-dev  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-check: lint test  ## lint and test
+check: lint test-all  ## lint and test
 
 bench: $(VENV)/.installed-dev  ## the benchmarks of docs/experiments.md
 	$(BIN)/python scripts/bench.py $(if $(PHOTOS),--photos "$(PHOTOS)")

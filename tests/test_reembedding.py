@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -260,6 +261,7 @@ def kill(folder: Path, moment: str) -> list[str]:
         return lines + child.stdout.read().split()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", [*["random"] * 5, "inside the switch", "before the snapshot"])
 def test_a_kill_leaves_the_old_or_the_new(index: Index, photos: Path, moment: str) -> None:
     lines = kill(index.folder, moment)
@@ -283,8 +285,12 @@ def test_the_engine_changes_the_model_once(
     index: Index, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     by_name = {each.spec.name: each for each in (OLD, Projection())}
-    monkeypatch.setattr(encoders, "find", by_name.__getitem__)
-    monkeypatch.setattr(encoders, "load", lambda found, device: found)
+    folders = {
+        name: SimpleNamespace(spec=each.spec, path=photos, card={})
+        for name, each in by_name.items()
+    }
+    monkeypatch.setattr(encoders, "find", folders.__getitem__)
+    monkeypatch.setattr(encoders, "load", lambda found, device: by_name[found.spec.name])
     with SearchEngine(index) as engine:
         assert len(engine.search("a boat", k=3)) == 3
         for _ in range(2):

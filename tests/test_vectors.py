@@ -157,6 +157,7 @@ def test_a_few_more_are_found_and_removed_ones_are_not_without_learning_anew(par
     assert learned.count == partitioned.count == 3010
     assert partitioned.search(more, 1)[1][:, 0].tolist() == list(range(3000, 3030))
     assert partitioned.search(unit(20), 10)[1].min() >= 20
+    assert partitioned.search(more, 5, np.arange(15))[1].size == 0
     within = partitioned.search(more[:3], 5, np.arange(1500))[1]
     assert (within.min(), within.max()) >= (20, 20)
     assert within.max() < 1500

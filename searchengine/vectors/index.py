@@ -16,7 +16,7 @@ from searchengine.vectors.embeddings import check_embeddings
 from searchengine.vectors.files import appearing, check_seal, seal
 from searchengine.vectors.partitions import Partitions, partitions_for, training_size
 from searchengine.vectors.probing import probes_for
-from searchengine.vectors.store import Ids, Places, Scores, Store
+from searchengine.vectors.store import Ids, Places, Scores, Store, one_thread
 
 EXACT_LIMIT = 200_000  # vectors that are all compared; more are partitioned too
 GROWN: Final = 1.4  # times as many partitions are worth learning anew
@@ -106,14 +106,15 @@ class VectorIndex:
         for start in range(0, self.count, BLOCK):
             block = slice(start, start + BLOCK)
             self._partitions.add(self.ids[block], vectors[block].astype(np.float32))
-        self._partitions.probed = probes_for(self._partitions, self._store)
+        with one_thread():
+            self._partitions.probed = probes_for(self._partitions, self._store)
 
     def search(self, queries: Embeddings, k: int, allowed: Ids | None = None) -> tuple[Scores, Ids]:
         """Find the k vectors nearest to each query, best first, equal scores by id.
 
-        Takes (n, dim) float32 queries of unit norm. With `allowed`, exactly the best among those
-        ids. Returns scores (n, k') float32 and ids (n, k') int64, where k' is k or, if there are
-        fewer vectors, all of them.
+        Takes (n, dim) float32 queries of unit norm. With `allowed`, the best among those ids,
+        exactly (partitioned, all but about one in thousands). Returns scores (n, k') float32 and
+        ids (n, k') int64, where k' is k or, if there are fewer vectors, all of them.
 
         Raises:
             ModelError: the queries are not embeddings of this dimension.
@@ -155,10 +156,12 @@ class VectorIndex:
         if among is not None and total * FEW <= self.count:
             chosen = np.flatnonzero(among)
             places = chosen if table is None else table[chosen].astype(np.int64)
-            scores, found = self._store.nearest_of(places, queries, k)
+            with one_thread():
+                scores, found = self._store.nearest_of(places, queries, k)
             return scores, places[found]
         if self._partitions and table is not None and self.count >= CLOSE * MOST:
-            rows = [self._looked_up(queries[[i]], k, among) for i in range(len(queries))]
+            with one_thread():
+                rows = [self._looked_up(queries[[i]], k, among) for i in range(len(queries))]
             scores, places = (np.concatenate(part) for part in zip(*rows, strict=True))
             return scores, places
         return self._all(queries, k, among)
@@ -173,7 +176,7 @@ class VectorIndex:
     def _looked_up(
         self, query: Embeddings, k: int, among: NDArray[np.bool_] | None
     ) -> tuple[Scores, Places]:
-        """The same for one query, by the estimates of the partitions; exactly if `among` is given.
+        """The same for one query, by the estimates of the partitions; surely if `among` is given.
 
         Then it looks again, more widely, until neither the error of the estimates nor the size of
         the partitions leaves room for a better one.

@@ -14,7 +14,6 @@ from searchengine.vectors.store import Ids, Scores, import_faiss
 
 _TRAINING: Final = 64  # vectors a partition's centroid is learned from
 _ITERATIONS: Final = 10  # of k-means
-_PARALLEL: Final = 15  # FAISS's number for the search whose threads share the lists of one query
 _SURE: Final = 4  # standard deviations from its centroid that no embedding lies along a query
 
 
@@ -37,7 +36,6 @@ class Partitions:
 
     def __init__(self, index: Any) -> None:
         self._index = index  # faiss.IndexIVFPQFastScan
-        self._index.implem = _PARALLEL
         self._residuals: NDArray[np.float32] | None = None
 
     @classmethod

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -25,6 +26,23 @@ def import_faiss() -> Any:
     import faiss
 
     return faiss
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let FAISS use the calling thread alone.
+
+    For one query others gain little, and on a busy machine it would wait for them for tens of
+    milliseconds.
+    """
+    faiss = import_faiss()
+
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(threads)
 
 
 class Store:

@@ -35,6 +35,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_from_captions_to_a_search(
     run: Run, clip_folder: ModelFolder, photos: Path, tmp_path: Path
 ) -> None:
@@ -65,6 +66,7 @@ def test_from_captions_to_a_search(
     assert measured["captions"] == 32
 
 
+@pytest.mark.slow
 def test_json_is_one_object_an_epoch_and_one_for_the_end(
     run: Run, clip_folder: ModelFolder, photos: Path, tmp_path: Path
 ) -> None:
@@ -85,6 +87,7 @@ def test_json_is_one_object_an_epoch_and_one_for_the_end(
             assert set(last[name][when]["text_to_image"]) == {"R@1", "R@5", "R@10", "median_rank"}
 
 
+@pytest.mark.slow
 def test_the_captions_of_an_index(
     run: Run, clip_folder: ModelFolder, photos: Path, tmp_path: Path
 ) -> None:
@@ -141,6 +144,7 @@ def test_a_damaged_file_names_its_line(run: Run, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["pairs.jsonl"]
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_gives_the_same_weights(
     run: Run, clip_folder: ModelFolder, photos: Path, tmp_path: Path
 ) -> None:
@@ -163,6 +167,7 @@ def test_killed_and_resumed_gives_the_same_weights(
     assert all((one[name] == other[name]).all() for name in one)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for a process there")
 def test_ctrl_c_says_how_to_go_on(clip_folder: ModelFolder, photos: Path, tmp_path: Path) -> None:
     command = [

@@ -136,6 +136,7 @@ def test_re_embed_changes_the_model(run: Run, tmp_path: Path, other_model: Path)
     assert run("check", "--index", index).exit_code == 0
 
 
+@pytest.mark.slow
 def test_interrupt_keeps_what_is_done(tmp_path: Path) -> None:
     fill(tmp_path / "photos", 800)
     arguments = ("index", tmp_path / "photos", "--index", tmp_path / "index")
@@ -155,6 +156,7 @@ def test_interrupt_keeps_what_is_done(tmp_path: Path) -> None:
     assert f'"unchanged": {done},' in output
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(tmp_path: Path) -> None:
     fill(tmp_path / "photos", 400)
     arguments = ("index", tmp_path / "photos", "--index", tmp_path / "index", "--quiet")
@@ -178,6 +180,7 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
         assert index.files(str(tmp_path / "photos")).keys() == {f"{n:04}.jpg" for n in range(400)}
 
 
+@pytest.mark.slow
 def test_two_writers_and_a_reader(tmp_path: Path, run: Run) -> None:
     index = tmp_path / "index"
     fill(tmp_path / "a", 400)

@@ -62,6 +62,7 @@ def process(tmp_path: Path) -> Iterator[Process]:
     started.errors.close()
 
 
+@pytest.mark.slow
 def test_it_indexes_then_follows_what_happens_and_ends_with_a_summary(
     process: Process, tmp_path: Path
 ) -> None:
@@ -80,6 +81,7 @@ def test_it_indexes_then_follows_what_happens_and_ends_with_a_summary(
         assert index.check() == []
 
 
+@pytest.mark.slow
 def test_it_waits_for_the_lock_of_another_and_still_ends_at_once(
     process: Process, tmp_path: Path
 ) -> None:

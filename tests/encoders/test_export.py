@@ -277,6 +277,7 @@ def no_save(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return saved
 
 
+@pytest.mark.slow
 def test_pull_of_a_checkpoint_file(tiny_architecture: str, checkpoint: Path, home: Path) -> None:
     folder = pull(f"{tiny_architecture}/{checkpoint}")
     name = f"{tiny_architecture}/epoch_3"

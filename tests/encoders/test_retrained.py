@@ -35,6 +35,7 @@ def test_the_precision_of_the_old_weights_is_kept(
     assert "F32" not in precisions(tmp_path / "F16")
 
 
+@pytest.mark.slow
 def test_a_complete_folder_with_its_own_name_and_fingerprint(
     clip_folder: ModelFolder, tmp_path: Path
 ) -> None:

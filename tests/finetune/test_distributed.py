@@ -52,6 +52,7 @@ def test_alone_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     world.leave()
 
 
+@pytest.mark.slow
 def test_two_processes_share_what_they_have() -> None:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     found = subprocess.run(

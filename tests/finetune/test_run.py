@@ -82,6 +82,7 @@ def test_an_existing_folder_is_not_touched(
     assert list(out.parent.iterdir()) == [out]
 
 
+@pytest.mark.slow
 def test_broken_pictures_are_counted_and_stop_nothing(
     clip_folder: ModelFolder, colours: Captioned, tmp_path: Path
 ) -> None:
@@ -114,6 +115,7 @@ def test_a_failed_export_leaves_no_model_folder(
     assert [path.name for path in tmp_path.iterdir()] == ["model.training"]
 
 
+@pytest.mark.slow
 def test_two_processes_take_the_steps_of_one(
     clip_folder: ModelFolder, colours: Captioned, tmp_path: Path
 ) -> None:

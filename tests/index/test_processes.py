@@ -117,6 +117,7 @@ def start(folder, role):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_kills_lose_nothing_that_was_acknowledged(folder):
     Index.create(folder, SPEC).close()
     acknowledged = set()
