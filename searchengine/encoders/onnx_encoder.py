@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, cast
@@ -95,6 +96,8 @@ class OnnxEncoder(FolderEncoder):
     def _compile(self, _: str) -> Any | None:
         if importlib.util.find_spec("openvino") is None:
             return None
+        # Without this, openvino tells Google Analytics of its use, and writes to the home folder.
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
         import openvino
 
         path = self.folder.path / IMAGE_GRAPH

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -235,3 +238,17 @@ def test_threads_share_an_encoder(hf_folder: ModelFolder, monkeypatch: pytest.Mo
         for text_job in text_jobs:
             assert np.abs(text_job.result() - texts).max() < 1e-6
     assert sorted(started) == [IMAGE_GRAPH, TEXT_GRAPH]
+
+
+def test_nothing_is_told_to_anyone_and_nothing_left_in_the_home_folder(tmp_path):
+    code = (
+        "import socket, numpy as np\n"
+        "def refuse(*args, **kwargs): raise AssertionError(f'a look-up of {args}')\n"
+        "socket.getaddrinfo = refuse\n"
+        "from searchengine import encoders\n"
+        "encoder = encoders.load(encoders.find('builtin'), 'cpu')\n"
+        "encoder.encode_images(np.zeros((32, *encoder.pixel_shape), np.float32))\n"
+    )
+    home = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | home)
+    assert list(tmp_path.rglob("*")) == []
