@@ -45,6 +45,7 @@ check: lint test-all  ## lint and test
 
 bench: $(VENV)/.installed-dev  ## the benchmarks of docs/experiments.md
 	$(BIN)/python scripts/bench.py $(if $(PHOTOS),--photos "$(PHOTOS)")
+	$(BIN)/python scripts/bench_queries.py $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 docs: $(VENV)/.installed-dev  ## write the generated pages anew
 	$(BIN)/python scripts/cli_reference.py

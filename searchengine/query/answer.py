@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ Ids = NDArray[np.int64]
 Texts = dict[str, NDArray[np.float32]]
 
 _WORD_MATCHES = 1000  # that take part in a ranking
+_TOGETHER = min(4, os.cpu_count() or 1)  # requests; more would wait for each other
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,11 @@ class Answerer:
         check_k(k)
         for request in requests:
             request.check()
-        with ThreadPoolExecutor(1) as beside:  # of a first query, loading is the longest part
-            loading = beside.submit(self.index.preload)
+        with ThreadPoolExecutor(_TOGETHER) as pool:
+            loading = pool.submit(self.index.preload)  # the longest part of a first query
             texts = self._embed_texts(requests, options)
             loading.result()
-        return [self._answer(request, texts, k, options) for request in requests]
+            return list(pool.map(lambda each: self._answer(each, texts, k, options), requests))
 
     # --- parts to embeddings ---
 
