@@ -51,6 +51,6 @@ def _stem(word: str) -> str:
 
 @cache
 def _stemmer() -> Any:
-    from snowballstemmer.english_stemmer import EnglishStemmer
+    import Stemmer
 
-    return EnglishStemmer()
+    return Stemmer.Stemmer("english")

@@ -68,7 +68,7 @@ NEEDS_AN_EXTRA = {
     "evaluation/confusion.py",
     "evaluation/probe.py",
 }
-DISTRIBUTIONS = {"PIL": "pillow", "faiss": "faiss-cpu"}
+DISTRIBUTIONS = {"PIL": "pillow", "Stemmer": "pystemmer", "faiss": "faiss-cpu"}
 
 
 def modules() -> list[Path]:
