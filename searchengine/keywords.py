@@ -6,6 +6,10 @@ import re
 from functools import cache
 from typing import Any, Final
 
+QUOTATION_MARK: Final = re.compile(r'["“”]')
+QUOTED: Final = re.compile(r'["“”]([^"“”]*)["“”]')
+"""What a person has put in quotation marks, to be taken literally."""
+
 _WORD: Final = re.compile(r"[a-z]+(?:-[a-z]+)*")
 _IRREGULAR: Final = {
     "men": "man",

@@ -6,11 +6,12 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from searchengine.keywords import QUOTED
+
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
 _CUT = re.compile(
     r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])"
 )
-_QUOTED = re.compile(r'["“”]([^"“”]*)["“”]')
 _EXTENSION = re.compile(r"\.[^\W_]+$")
 _FUNCTION_WORDS = (
     "a an and are as at be by for from in is it its of on or that the their there these this to "
@@ -75,9 +76,9 @@ class Wanted:
 
 def wanted(text: str) -> Wanted:
     """Read what a person typed; function words count only where there is nothing else."""
-    quoted = dict.fromkeys(each.strip() for each in _QUOTED.findall(text))
+    quoted = dict.fromkeys(each.strip() for each in QUOTED.findall(text))
     quotations = tuple(_quotation(each) for each in quoted if each)
-    every = dict.fromkeys(words_of(_QUOTED.sub(" ", text)))
+    every = dict.fromkeys(words_of(QUOTED.sub(" ", text)))
     content = tuple(each for each in every if each not in _STOP_WORDS)
     return Wanted(content or (() if quotations else tuple(every)), quotations)
 

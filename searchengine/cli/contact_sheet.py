@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from searchengine.cli.output import remarks, shown_path
-from searchengine.cli.page_parts import FIGURE, PAGE, SCRIPT, STYLE
+from searchengine.cli.output import counted, remarks, shown_path
+from searchengine.cli.page_parts import FIGURE, PAGE, SCRIPT, STYLE, as_html
 from searchengine.cli.thumbnails import data_uri, thumbnail
 from searchengine.errors import ImageError, SearchEngineError
 
@@ -38,8 +38,8 @@ def write_contact_sheet(
     """
     count = sum(len(group.members) for group in groups)
     page = PAGE.format(
-        query=_text(query),
-        count=f"{count} picture{'' if count == 1 else 's'}",
+        query=as_html(query),
+        count=counted(count, "picture"),
         notice=f'<p class="notice">{_NO_GOOD_MATCH}</p>' if no_good_match else "",
         items="\n".join(_items(groups, no_good_match, count, progress)),
         style=STYLE,
@@ -69,7 +69,7 @@ def _items(
         done = 0
         for group in groups:
             if group.name:
-                yield f'<li class="divider"><h2>{_text(shown_path(group.name))}</h2></li>'
+                yield f'<li class="divider"><h2>{as_html(shown_path(group.name))}</h2></li>'
             for _ in group.members:
                 if done == weak_from:
                     yield f'<li class="divider"><p>{_WEAK_FROM_HERE}</p></li>'
@@ -94,16 +94,16 @@ def _figure(each: Ranked, picture: str) -> str:
     info = hit.image.info
     facts = (
         hit.relevance and f'<span class="relevance">{hit.relevance}</span>',
-        info.taken_at and f"<span>{_text(info.taken_at[:10])}</span>",
+        info.taken_at and f"<span>{as_html(info.taken_at[:10])}</span>",
         f"<span>{info.width} &times; {info.height}</span>",
         f'<span class="score">cosine {hit.score:.3f}</span>',
     )
     return FIGURE.format(
         link=html.escape(Path(hit.path).as_uri()),
-        path=_text(hit.path),
+        path=as_html(hit.path),
         picture=picture,
         rank=each.rank,
-        name=_text(Path(hit.path).name),
+        name=as_html(Path(hit.path).name),
         relevance=hit.relevance or "",
         facts="".join(filter(None, facts)),
         remarks=_remarks(hit),
@@ -113,24 +113,20 @@ def _figure(each: Ranked, picture: str) -> str:
 def _remarks(hit: Hit) -> str:
     known = remarks(hit)
     if not hit.copies:
-        return f"<small>{_text(known)}</small>" if known else ""
+        return f"<small>{as_html(known)}</small>" if known else ""
     links = "".join(
-        f'<li><a href="{html.escape(Path(copy.path).as_uri())}">{_text(copy.path)}</a></li>'
+        f'<li><a href="{html.escape(Path(copy.path).as_uri())}">{as_html(copy.path)}</a></li>'
         for copy in hit.copies
     )
-    return f"<details><summary>{_text(known)}</summary><ul>{links}</ul></details>"
+    return f"<details><summary>{as_html(known)}</summary><ul>{links}</ul></details>"
 
 
 def _thumbnail(hit: Hit) -> str:
     try:
         picture = thumbnail(hit.path, _BOX)
     except ImageError as error:
-        return f'<span class="missing">{_text(str(error))}</span>'
+        return f'<span class="missing">{as_html(str(error))}</span>'
     return (
-        f'<img alt="{_text(Path(hit.path).name)}" width="{picture.width}" '
+        f'<img alt="{as_html(Path(hit.path).name)}" width="{picture.width}" '
         f'height="{picture.height}" decoding="async" src="{data_uri(picture)}">'
     )
-
-
-def _text(value: str) -> str:
-    return html.escape(value.encode("utf-8", "replace").decode())

@@ -10,15 +10,13 @@ import click
 
 from searchengine.cli.interrupting import stop_on_interrupt
 from searchengine.cli.options import index_option, json_option
-from searchengine.cli.output import echo_json, on_one_line
+from searchengine.cli.output import echo_json, in_units, on_one_line
 from searchengine.cli.progress import progress
 
 if TYPE_CHECKING:
     from searchengine.duplicates import Group, Kind
 
 _KINDS: tuple[Kind, ...] = ("exact", "near", "burst")  # the package itself is slow to import
-_STEP = 1000
-_UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 @click.command()
@@ -78,14 +76,6 @@ def duplicates(
 def size_of_copies(group: Group) -> int:
     """The bytes that all but the first image of a group take."""
     return sum(image.file.size for image in group.images[1:])
-
-
-def in_units(size: int) -> str:
-    """A number of bytes as people say it: `3.1 MB`."""
-    value, unit = float(size), 0
-    while value >= _STEP and unit + 1 < len(_UNITS):
-        value, unit = value / _STEP, unit + 1
-    return f"{value:.1f} {_UNITS[unit]}" if unit else f"{size} bytes"
 
 
 def _as_json(group: Group) -> dict[str, Any]:

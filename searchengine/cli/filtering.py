@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 import click
 
+from searchengine.cli.options import Command
 from searchengine.errors import QueryError
 from searchengine.filters import (
     Filters,
@@ -18,8 +19,6 @@ from searchengine.filters import (
     parse_bytes,
     parse_near,
 )
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def filter_options(command: Command) -> Command:

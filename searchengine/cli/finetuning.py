@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from searchengine.cli.interrupting import stop_on_interrupt
-from searchengine.cli.options import Command, device_option, json_option, model_option
+from searchengine.cli.options import Command, device_option, json_option, model_option, quiet_option
 from searchengine.cli.output import echo_json, on_one_line
 from searchengine.cli.pairs import read_pairs, say_skipped
 from searchengine.cli.training import draw_steps, say_epoch, say_mixture
@@ -105,7 +105,7 @@ def _setting(flag: str, **options: Any) -> Callable[[Command], Command]:
 @click.option("--tensorboard", metavar="DIR", type=path, help="Also write TensorBoard scalars.")
 @device_option("auto")
 @json_option
-@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+@quiet_option
 @click.pass_context
 def finetune(
     ctx: click.Context,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from searchengine import images
-from searchengine.cli.duplicates import in_units, size_of_copies
+from searchengine.cli.duplicates import size_of_copies
+from searchengine.cli.output import in_units
+from searchengine.cli.page_parts import as_html
+from searchengine.cli.thumbnails import data_uri, thumbnail
 from searchengine.errors import ImageError, SearchEngineError
 
 if TYPE_CHECKING:
@@ -69,25 +69,17 @@ def _item(image: IndexedImage) -> str:
     return _ITEM.format(
         link=html.escape(Path(image.path).as_uri()),
         picture=_thumbnail(image),
-        path=_text(image.path),
+        path=as_html(image.path),
         width=image.info.width,
         height=image.info.height,
         bytes=in_units(image.file.size),
-        taken=f" &middot; {_text(image.info.taken_at)}" if image.info.taken_at else "",
+        taken=f" &middot; {as_html(image.info.taken_at)}" if image.info.taken_at else "",
     )
 
 
 def _thumbnail(image: IndexedImage) -> str:
     try:
-        picture = images.read(image.path, min_side=_HEIGHT // 2).image
+        picture = thumbnail(image.path, (2 * _HEIGHT, _HEIGHT))
     except ImageError as error:
-        return f"<p>{_text(str(error))}</p>"
-    picture.thumbnail((2 * _HEIGHT, _HEIGHT))
-    content = io.BytesIO()
-    picture.save(content, "JPEG", quality=82)
-    data = base64.b64encode(content.getvalue()).decode()
-    return f'<img alt="" src="data:image/jpeg;base64,{data}">'
-
-
-def _text(value: str) -> str:
-    return html.escape(value.encode("utf-8", "replace").decode())
+        return f"<p>{as_html(str(error))}</p>"
+    return f'<img alt="" src="{data_uri(picture)}">'

@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from searchengine.cli.interrupting import stop_on_interrupt
-from searchengine.cli.options import device_option, index_option, json_option
+from searchengine.cli.options import device_option, index_option, json_option, quiet_option
 from searchengine.cli.output import echo_json
 from searchengine.cli.progress import progress
 
@@ -67,7 +67,7 @@ COUNTS = ("added", "changed", "moved", "removed", "unchanged", "failed")
     help="Folder of the pictures that FILE names; by default that of FILE, else FOLDER.",
 )
 @json_option
-@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+@quiet_option
 @click.pass_context
 def index(
     ctx: click.Context,

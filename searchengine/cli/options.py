@@ -59,3 +59,5 @@ model_option = click.option(
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, one object a line, and nothing else."
 )
+
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress.")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from searchengine.types import Hit
 
 _COLOURS: Final = {"strong": "green", "likely": "yellow", "weak": "bright_black"}
+_THOUSAND: Final = 1000
+_UNITS: Final = ("bytes", "kB", "MB", "GB", "TB")
 _COLUMNS: Final = (
     *("rank", "id", "path", "score", "relevance"),
     *("width", "height", "taken_at", "matched", "copies"),
@@ -26,6 +28,14 @@ _COLUMNS: Final = (
 def counted(count: int, thing: str) -> str:
     """A number of things: `1 image`, `2 images`."""
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
+def in_units(size: int) -> str:
+    """A number of bytes as people say it: `3.1 MB`."""
+    value, unit = float(size), 0
+    while value >= _THOUSAND and unit + 1 < len(_UNITS):
+        value, unit = value / _THOUSAND, unit + 1
+    return f"{value:.1f} {_UNITS[unit]}" if unit else f"{size} bytes"
 
 
 def echo_json(value: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from typing import Final
 
 PAGE: Final = """<!doctype html>
@@ -156,3 +157,8 @@ document.addEventListener("keydown", event => {
   links[next].focus();
 });
 """
+
+
+def as_html(text: str) -> str:
+    """A text, such as a path, to stand in a page; bytes that are no text become `?`."""
+    return html.escape(text.encode("utf-8", "replace").decode())

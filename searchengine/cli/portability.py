@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from searchengine.cli.duplicates import in_units
 from searchengine.cli.interrupting import stop_on_interrupt
-from searchengine.cli.options import device_option, index_option, json_option
-from searchengine.cli.output import counted, echo_json, on_one_line
+from searchengine.cli.options import device_option, index_option, json_option, quiet_option
+from searchengine.cli.output import counted, echo_json, in_units, on_one_line
 from searchengine.cli.progress import progress
 
 if TYPE_CHECKING:
     from searchengine.portable import Format, Imported, Merged
-
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress.")
 
 
 @click.group()

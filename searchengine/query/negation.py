@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from searchengine.keywords import QUOTATION_MARK
+
 _NOT: Final = re.compile(
     r"[\s,;]+(?:(?:but|and)\s)?\b(?:with\sno|without|no|not|except)\s+(?:(?:any|a|an|the)\s+)?(?=\w)",
     re.IGNORECASE,
@@ -21,7 +23,7 @@ def split_negation(text: str) -> tuple[str, list[str]]:
     a text with quoted words is left alone.
     """
     wanted, *rest = _NOT.split(" ".join(text.split()))
-    if not re.search(r"\w", wanted) or re.search(r'["“”]', text):
+    if not re.search(r"\w", wanted) or QUOTATION_MARK.search(text):
         return text, []
     unwanted = []
     for piece in rest:

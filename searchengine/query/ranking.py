@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from searchengine.encoders.reference import Evidence
 from searchengine.index import Index
 from searchengine.query.composition import SAMPLE, Composed
 from searchengine.query.relevance import BANDS, Judge, Penalty, Scores, bands
@@ -60,9 +61,10 @@ class Ranker:
         probabilities: list[float] = []
         for at in range(0, len(ids), window):
             block = slice(at, at + window)
-            keys, probability = self._judged(vectors[block], cosines[block])
+            evidence = self._evidence(vectors[block]) if self.texts or penalty else None
+            keys, probability = self._judged(cosines[block], evidence)
             if penalty:
-                keys = keys - penalty(vectors[block], float(keys.std()))
+                keys = keys - penalty(vectors[block], evidence, float(keys.std()))
             best = np.lexsort((ids[block], -keys))
             order += (at + best).tolist()
             probabilities += probability[best].tolist() if probability is not None else []
@@ -78,7 +80,7 @@ class Ranker:
         if not present:
             return []
         cosines = (vectors @ query.direction).clip(-1, 1)
-        _, probability = self._judged(vectors, cosines)
+        _, probability = self._judged(cosines, self._evidence(vectors))
         known: list[Relevance | None] = [None] * len(present)
         if probability is not None:
             known = [bands([each])[0] for each in probability.tolist()]
@@ -87,10 +89,12 @@ class Ranker:
             for each, cosine, relevance in zip(present, cosines, known, strict=True)
         ]
 
-    def _judged(self, images: Embeddings, cosines: Scores) -> tuple[Scores, Scores | None]:
-        if self.judge is None or not self.texts:
+    def _evidence(self, images: Embeddings) -> Evidence | None:
+        return self.judge.reference.beside(images) if self.judge else None
+
+    def _judged(self, cosines: Scores, evidence: Evidence | None) -> tuple[Scores, Scores | None]:
+        if self.judge is None or evidence is None or not self.texts:
             return cosines, None
-        evidence = self.judge.reference.beside(images)
         keys, probabilities = self.judge(self.texts, cosines, evidence)
         return (keys if self.reorders else cosines), probabilities
 

@@ -94,22 +94,26 @@ class Penalty:
 
     def __init__(self, away: Sequence[Away], sample: Embeddings, judge: Judge | None):
         self._away, self._judge = away, judge
-        likeness = [self._likeness(part, sample) for part in away]
+        evidence = judge.reference.beside(sample) if judge else None
+        likeness = [self._likeness(part, sample, evidence) for part in away]
         self._usual = [(float(x.mean()), max(float(x.std()), 1e-6)) for x in likeness]
 
-    def __call__(self, images: Embeddings, spread: float) -> Scores:
-        """The (n,) loss of (n, dim) images, where `spread` is the deviation of what loses."""
+    def __call__(self, images: Embeddings, evidence: Evidence | None, spread: float) -> Scores:
+        """The (n,) loss of (n, dim) images, where `spread` is the deviation of what loses.
+
+        `evidence` is what the judge's references say of the images; None without a judge.
+        """
         lost = np.zeros(len(images), np.float32)
         for part, (mean, deviation) in zip(self._away, self._usual, strict=True):
-            beyond = (self._likeness(part, images) - mean) / deviation - 1
+            beyond = (self._likeness(part, images, evidence) - mean) / deviation - 1
             lost += part.weight * spread * np.maximum(beyond, 0)
         return lost
 
-    def _likeness(self, part: Away, images: Embeddings) -> Scores:
-        cosines = images @ part.embedding
-        if part.text is None or self._judge is None:
-            return np.asarray(cosines)
-        return self._judge([part.text], cosines, self._judge.reference.beside(images))[0]
+    def _likeness(self, part: Away, images: Embeddings, evidence: Evidence | None) -> Scores:
+        cosines = np.asarray(images @ part.embedding)
+        if part.text is None or self._judge is None or evidence is None:
+            return cosines
+        return self._judge([part.text], cosines, evidence)[0]
 
 
 def bands(probabilities: Sequence[float]) -> list[Relevance]:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from searchengine.errors import QueryError
 from searchengine.filters import Filters
+from searchengine.keywords import QUOTATION_MARK, QUOTED
 from searchengine.query.negation import split_negation
 from searchengine.types import Relevance
-
-_QUOTE: Final = re.compile(r'["“”]')
-_QUOTED: Final = re.compile(r'["“”]([^"“”]*)["“”]')
 
 _HEAVIEST: Final = 1e6
 
@@ -50,7 +47,7 @@ class Part:
         """What the encoder reads of a text: all of it, without quotation marks."""
         if not isinstance(self.content, str):
             return None
-        return _QUOTE.sub(" ", self.content).strip() or self.content
+        return QUOTATION_MARK.sub(" ", self.content).strip() or self.content
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +103,7 @@ class Request:
     @property
     def quotations(self) -> list[str]:
         """What a name or a caption must hold literally."""
-        return [found for text in self.typed for found in _QUOTED.findall(text) if found.strip()]
+        return [found for text in self.typed for found in QUOTED.findall(text) if found.strip()]
 
     @property
     def examples(self) -> list[int]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from searchengine.cli.duplicates import in_units
+from searchengine.cli.output import in_units
 from tests.cli.conftest import Run, json_lines
 from tests.fakes import FakeEncoder
 from tests.pictures import fill, picture

@@ -72,10 +72,11 @@ def test_a_picture_loses_only_for_being_unusually_like_what_is_excluded(
     judge: Judge | None, text: str | None
 ) -> None:
     sample = images(200, seed=4)
-    lost = Penalty([Away(sample[7], 1.0, text)], sample, judge)(sample, 0.1)
+    evidence = judge.reference.beside(sample) if judge else None
+    lost = Penalty([Away(sample[7], 1.0, text)], sample, judge)(sample, evidence, 0.1)
     assert (lost >= 0).all()
     assert (lost == 0).mean() > 0.5
     if judge is None or text is None:
         assert lost.argmax() == 7
-    heavier = Penalty([Away(sample[7], 2.0, text)], sample, judge)(sample, 0.1)
+    heavier = Penalty([Away(sample[7], 2.0, text)], sample, judge)(sample, evidence, 0.1)
     assert np.allclose(heavier, 2 * lost, rtol=1e-4)
