@@ -38,7 +38,10 @@ def collapse(index: Index, hits: Sequence[Hit]) -> list[Hit]:
             copies[position] = list(hit.copies)
         else:
             copies[first] += [hit.image, *hit.copies]
-    return [replace(hits[each], copies=tuple(found)) for each, found in copies.items()]
+    return [
+        replace(hits[each], copies=tuple(found)) if found else hits[each]
+        for each, found in copies.items()
+    ]
 
 
 def _alike(index: Index, images: Sequence[IndexedImage | None]) -> NDArray[np.bool_]:

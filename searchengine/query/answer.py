@@ -16,7 +16,7 @@ from searchengine.query.composition import SAMPLE, Away, Composed, Weighted, com
 from searchengine.query.diversity import diversify
 from searchengine.query.examples import embed_example
 from searchengine.query.prompts import embed_texts
-from searchengine.query.ranking import WINDOW, Place, Ranker, fuse
+from searchengine.query.ranking import WINDOW, Nearest, Place, Ranker, fuse
 from searchengine.query.relevance import BANDS, Judge
 from searchengine.query.request import Part, Request, SearchOptions, check_k
 from searchengine.query.text_cache import TextCache
@@ -35,6 +35,17 @@ class Model:
 
     encoder: Callable[[], Encoder]
     judge: Judge | None
+
+
+@dataclass
+class _Asked:
+    """A request, what it means, and the ids that it allows; None for all."""
+
+    request: Request
+    query: Composed
+    allowed: Ids | None
+    first: Nearest | None = None
+    """Its first window, where several requests were looked up at once."""
 
 
 class Answerer:
@@ -57,7 +68,9 @@ class Answerer:
             loading = pool.submit(self.index.preload)  # the longest part of a first query
             texts = self._embed_texts(requests, options)
             loading.result()
-            return list(pool.map(lambda each: self._answer(each, texts, k, options), requests))
+            asked = list(pool.map(lambda each: self._asked(each, texts), requests))
+            self._search_together(asked)
+            return list(pool.map(lambda each: self._answer(each, k, options), asked))
 
     # --- parts to embeddings ---
 
@@ -98,18 +111,28 @@ class Answerer:
         ]
         return compose(plus, away, self.index.sample(SAMPLE))
 
+    def _asked(self, request: Request, texts: Texts) -> _Asked:
+        return _Asked(request, self._composed(request, texts), self._allowed(request))
+
+    def _search_together(self, asked: Sequence[_Asked]) -> None:
+        """Look up the first windows of several plain requests at once: a fifth of the time."""
+        plain = [each for each in asked if each.allowed is None and not each.query.away]
+        if len(plain) > 1:
+            directions = np.stack([each.query.direction for each in plain])
+            scores, found = self.index.nearest(directions, WINDOW)
+            for each, *row in zip(plain, scores, found, strict=True):
+                each.first = row[0], row[1]
+
     # --- one request ---
 
-    def _answer(self, request: Request, texts: Texts, k: int, options: SearchOptions) -> list[Hit]:
-        allowed = self._allowed(request)
-        total = self.index.count if allowed is None else len(allowed)
+    def _answer(self, asked: _Asked, k: int, options: SearchOptions) -> list[Hit]:
+        total = self.index.count if asked.allowed is None else len(asked.allowed)
         if total == 0:
             return []
-        query = self._composed(request, texts)
         wanted, count = options.offset + k, 0
         while True:
             count = min(total, max(wanted, 2 * count, WINDOW))
-            places = self._places(request, query, allowed, count, options)
+            places = self._places(asked, count, options)
             kept = list(takewhile(lambda place: _is_enough(place, options), places))
             hits = self._hits(kept, options)
             if count == total or len(hits) >= wanted or len(kept) < len(places):
@@ -126,20 +149,14 @@ class Answerer:
             allowed = np.setdiff1d(allowed, request.examples)
         return allowed
 
-    def _places(
-        self,
-        request: Request,
-        query: Composed,
-        allowed: Ids | None,
-        count: int,
-        options: SearchOptions,
-    ) -> list[Place]:
+    def _places(self, asked: _Asked, count: int, options: SearchOptions) -> list[Place]:
+        request = asked.request
         ranker = Ranker(self.index, self.model.judge, request.texts, reorders=not options.raw)
-        places = ranker.rank(query, allowed, count)
+        places = ranker.rank(asked.query, asked.allowed, count, asked.first)
         if request.texts and not options.semantic_only and not options.raw:
-            matches = self.index.words(" ".join(request.typed), _WORD_MATCHES, allowed)
+            matches = self.index.words(" ".join(request.typed), _WORD_MATCHES, asked.allowed)
             first = {place.id for place in places[:WINDOW]}
-            others = ranker.singled_out(query, [m.id for m in matches if m.id not in first])
+            others = ranker.singled_out(asked.query, [m.id for m in matches if m.id not in first])
             places = fuse(places, matches, others) if matches else places
         return places
 

@@ -16,6 +16,8 @@ from searchengine.query.relevance import BANDS, Judge, Penalty, Scores, bands
 from searchengine.types import Embeddings, Relevance, WordMatch
 
 Ids = NDArray[np.int64]
+Nearest = tuple[Scores, Ids]
+"""The scores and ids of the images nearest to a query, (n,) each, best first."""
 
 WINDOW: Final = 200  # nearest images that are put in order together
 _WIDE: Final = 1000  # where hits are to be unlike something
@@ -42,18 +44,23 @@ class Ranker:
     reorders: bool = True
     """Whether what the judge says changes the order, or only the relevance."""
 
-    def rank(self, query: Composed, allowed: Ids | None, count: int) -> list[Place]:
+    def rank(
+        self, query: Composed, allowed: Ids | None, count: int, first: Nearest | None = None
+    ) -> list[Place]:
         """At least the `count` nearest images, or all; only those in `allowed`, if given.
 
+        `first` is the first window, where it is known already.
         They are ordered window by window, so that asking for more never changes the first ones.
         No relevance is better than one before it.
         """
         window = _WIDE if query.away else WINDOW
         fetched = -(-count // window) * window
-        scores, found = self.index.nearest(query.direction[np.newaxis], fetched, allowed)
-        present, vectors = self.index.present(found[0].tolist())
+        if first is None or fetched > window:
+            first = self._nearest(query, fetched, allowed)
+        scores, found = first
+        present, vectors = self.index.present(found.tolist())
         ids = np.array(present, np.int64)
-        cosines = scores[0][np.isin(found[0], ids, assume_unique=True)]
+        cosines = scores[np.isin(found, ids, assume_unique=True)]
         penalty = None
         if query.away:
             penalty = Penalty(query.away, self.index.sample(SAMPLE), self.judge)
@@ -88,6 +95,10 @@ class Ranker:
             Place(each, float(cosine), relevance)
             for each, cosine, relevance in zip(present, cosines, known, strict=True)
         ]
+
+    def _nearest(self, query: Composed, count: int, allowed: Ids | None) -> Nearest:
+        scores, ids = self.index.nearest(query.direction[np.newaxis], count, allowed)
+        return scores[0], ids[0]
 
     def _evidence(self, images: Embeddings) -> Evidence | None:
         return self.judge.reference.beside(images) if self.judge else None
