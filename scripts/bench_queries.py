@@ -208,6 +208,7 @@ def rclip(bench: Bench) -> None:
         for number, source in enumerate(islice(cycle(bench.sources), FEW)):
             content = Path(source).read_bytes() + b"\0" * (number // len(bench.sources))
             (photos / f"{number:06}{Path(source).suffix}").write_bytes(content)
+        shutil.rmtree(home / "cache")  # it knows the queries
         index = ["--index", f"{home}/real"]
         run(*searchengine("index", str(photos), "--quiet", "--model", model.name, *index))
         (home / "rclip" / "db.sqlite3").unlink()

@@ -83,8 +83,9 @@ class OnnxEncoder(FolderEncoder):
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        if graph == TEXT_GRAPH:  # optimising would triple the time to load, and gain little
+        if graph == TEXT_GRAPH:  # either would multiply the time to load, and gain little
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+            options.add_session_config_entry("session.disable_prepacking", "1")
         if hasattr(os, "sched_getaffinity"):
             options.intra_op_num_threads = len(os.sched_getaffinity(0))
         path = self.folder.path / graph
