@@ -8,7 +8,7 @@ FOLDER ?=
 QUERY ?= a dog
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all lint check bench docs clean
+.PHONY: help install demo serve test test-all lint check bench docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -18,7 +18,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[web]'
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/.installed
@@ -29,6 +29,9 @@ install: $(VENV)/.installed  ## set up .venv with what searching needs
 
 demo: install  ## index real photographs and search them: make demo FOLDER=~/Pictures QUERY="a dog"
 	@$(BIN)/python scripts/demo.py --index $(INDEX) $(if $(FOLDER),--folder "$(FOLDER)" --query "$(QUERY)")
+
+serve: install  ## open the page over an index: make serve INDEX=indexes/demo
+	@$(BIN)/searchengine serve --index $(INDEX) --open
 
 test: $(VENV)/.installed-dev  ## run the fast tests (two minutes on two cores)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile

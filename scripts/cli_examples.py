@@ -130,6 +130,16 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         "searchengine merge indexes/scans",
         "searchengine merge indexes/scans --index indexes/imported --json --quiet",
     ),
+    "serve": _examples(
+        Example("searchengine serve --port 0", until="Ctrl-C"),
+        Example(
+            "searchengine serve --index indexes/scans --index indexes/imported --port 0 "
+            "--host 0.0.0.0 --token 'a long secret' --allow-host photos.example --device cpu",
+            until="Ctrl-C",
+        ),
+        "searchengine serve --host 0.0.0.0 || true",
+        Example("searchengine serve --open", WINDOW),
+    ),
     "roots list": _examples(
         "searchengine roots list", "searchengine roots list --index indexes/scans --json"
     ),

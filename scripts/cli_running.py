@@ -21,6 +21,7 @@ CHANGING = (  # what differs from run to run
     (re.compile(r'"(seconds|images_per_second)": [\d.]+'), r'"\1": ...'),
     (re.compile(r"^\d\d:\d\d:\d\d  ", re.MULTILINE), "12:00:00  "),
     (re.compile(r"watched for \d+ s"), "watched for ... s"),
+    (re.compile(r"(?<=//127\.0\.0\.1:)\d+"), "8765"),
 )
 
 

@@ -7,6 +7,7 @@ scikit-learn: public domain and CC-BY), fetched once with pip.
 from __future__ import annotations
 
 import argparse
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -42,6 +43,7 @@ def main() -> int:
         page = index / f"{query.replace(' ', '-').replace('/', '-')}.html"
         if code := engine("search", query, "-k", "3", "--html", str(page), "--index", str(index)):
             return code
+    print(f"\nTo search them on a page: make serve INDEX={shlex.quote(str(index))}", flush=True)
     return 0
 
 

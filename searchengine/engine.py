@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 import platformdirs
 
@@ -15,7 +15,17 @@ from searchengine.encoders.reference import Reference
 from searchengine.errors import IndexModelError
 from searchengine.filters import Filters
 from searchengine.index import Index
-from searchengine.query import Answerer, Judge, Model, Part, Request, SearchOptions, TextCache
+from searchengine.query import (
+    Answerer,
+    Feedback,
+    Judge,
+    Marked,
+    Model,
+    Part,
+    Request,
+    SearchOptions,
+    TextCache,
+)
 from searchengine.types import Encoder, Hit, Progress
 
 if TYPE_CHECKING:  # reading pictures is imported when pictures are read: a text query is faster
@@ -150,13 +160,15 @@ class SearchEngine:
         minus: Sequence[Part] = (),
         filters: Filters = Filters(),  # noqa: B008
         options: SearchOptions = SearchOptions(),  # noqa: B008
+        **marked: Unpack[Marked],
     ) -> list[Hit]:
         """The k images that show best what a text says, or a mix of texts and pictures.
 
         What stands in "quotation marks" must be in a file name, a folder or a caption, literally;
-        "a street without cars" asks for a street, and counts cars against it.
+        "a street without cars" asks for a street, and counts cars against it. `more` and `less`
+        are the ids of hits that were good and bad: what is like them comes earlier and later.
         """
-        request = Request(tuple(plus), tuple(minus), filters)
+        request = Request(tuple(plus), tuple(minus), filters, Feedback.of(**marked))
         if text is not None:
             request = request.with_text(text, raw=options.raw)
         return self._answer([request], k, options)[0]

@@ -150,6 +150,8 @@ class Facets:
     """Absolute path of a root, or of a folder right below one -> images in it and below."""
     placed: int
     """Images that say where they were taken."""
+    places: dict[tuple[float, float], int]
+    """Middle of a cell of 0.1 degree, latitude and longitude -> images."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 from sqlalchemy import Column, Connection
 
-from searchengine.catalog import copies, facets, filtering, words
+from searchengine.catalog import copies, facets, filtering, newest, words
 from searchengine.catalog.changes import Entry, NewImage
 from searchengine.catalog.schema import (
     captions,
@@ -123,9 +123,24 @@ class Reader:
         """What tells copies; of some images or of all, the one to keep of equal ones first."""
         return copies.traits(self._db, ids)
 
-    def captions(self) -> dict[int, tuple[str, ...]]:
-        """Id -> captions in the order they were given, of every image that has any, by id."""
-        return self._captions(sa.true())
+    def newest(
+        self, ids: Iterable[int] | None, offset: int, limit: int, *, by_folder: bool = False
+    ) -> list[int]:
+        """The ids of all images, or of some, the newest first; see `newest.newest`."""
+        return newest.newest(self._db, ids, offset, limit, by_folder=by_folder)
+
+    def root_counts(self) -> dict[str, int]:
+        """Path of every root, oldest first -> how many images are below it."""
+        query = sa.select(roots.c.path, sa.func.count(images.c.id)).outerjoin_from(roots, images)
+        rows = self._db.execute(query.group_by(roots.c.id).order_by(roots.c.id))
+        return {row[0]: row[1] for row in rows}
+
+    def captions(self, ids: Sequence[int] | None = None) -> dict[int, tuple[str, ...]]:
+        """Id -> captions in the order they were given, of every image that has any, by id.
+
+        With `ids`, no more than one statement takes, only of these images.
+        """
+        return self._captions(sa.true() if ids is None else captions.c.image_id.in_(ids))
 
     def _captions(self, which: sa.ColumnElement[bool]) -> dict[int, tuple[str, ...]]:
         query = sa.select(captions.c.image_id, captions.c.text).where(which)
@@ -164,8 +179,8 @@ class Reader:
         """The images that hold all that a person typed, best first; see `words.match`."""
         return words.match(self._db, text, limit, allowed)
 
-    def facets(self, ids: Iterable[int]) -> Facets:
-        """How many of the images there are of each month, camera, format and folder."""
+    def facets(self, ids: Iterable[int] | None = None) -> Facets:
+        """How many of the images, or of all, there are of each month, camera, format, folder."""
         return facets.count(self._db, ids)
 
     def vectors(self, ids: Iterable[int]) -> dict[int, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -28,6 +29,13 @@ def chunks(values: Iterable[Any]) -> Iterator[list[Any]]:
     """Cut values, or an array of numbers, into lists that one statement takes."""
     listed = values.tolist() if isinstance(values, np.ndarray) else list(values)
     return (listed[start : start + CHUNK] for start in range(0, len(listed), CHUNK))
+
+
+def listed(ids: Iterable[int]) -> sa.Select[tuple[int]]:
+    """Any number of ids as one value of a statement, to be used with `in_`."""
+    values = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
+    each = sa.func.json_each(json.dumps(values)).table_valued("value")
+    return sa.select(each.c.value)
 
 
 def numbers(db: Connection, query: sa.Select[tuple[int]]) -> NDArray[np.int64]:

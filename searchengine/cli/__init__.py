@@ -24,6 +24,7 @@ from searchengine.cli.models import models
 from searchengine.cli.portability import export, import_, merge, roots
 from searchengine.cli.recognising import classify, describe
 from searchengine.cli.searching import search, similar
+from searchengine.cli.serving import serve
 from searchengine.cli.watching import watch
 from searchengine.errors import SearchEngineError
 
@@ -58,7 +59,7 @@ def main() -> None:
 
 COMMANDS = (
     *(index, search, similar, duplicates, classify, describe, locate),
-    *(watch, roots, merge, export, import_),
+    *(serve, watch, roots, merge, export, import_),
     *(finetune, evaluate, models, info, check),
 )
 for command in COMMANDS:

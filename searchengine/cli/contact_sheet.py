@@ -16,7 +16,7 @@ from searchengine.cli.thumbnails import data_uri, thumbnail
 from searchengine.errors import ImageError, SearchEngineError
 
 if TYPE_CHECKING:
-    from searchengine.cli.arranging import Group, Ranked
+    from searchengine.query.arranging import Group, Ranked
     from searchengine.types import Hit
 
 _BOX: Final = (480, 480)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 if TYPE_CHECKING:
-    from searchengine.cli.arranging import Group, Ranked
+    from searchengine.query.arranging import Group, Ranked
     from searchengine.types import Hit
 
 _COLOURS: Final = {"strong": "green", "likely": "yellow", "weak": "bright_black"}

@@ -25,7 +25,7 @@ from searchengine.cli.output import (
 from searchengine.cli.progress import progress
 
 if TYPE_CHECKING:
-    from searchengine.cli.arranging import Group, Grouping, Order
+    from searchengine.query.arranging import Group, Grouping, Order
     from searchengine.types import Hit
 
 _MANY: Final = 100  # thumbnails that take long enough to say how far it is
@@ -79,7 +79,7 @@ class Output:
 
     def arrange(self, hits: Sequence[Hit], offset: int) -> list[Group]:
         """The hits in the order and the groups asked for."""
-        from searchengine.cli.arranging import arrange
+        from searchengine.query.arranging import arrange
 
         return arrange(hits, self.order, self.by, offset)
 

@@ -36,6 +36,18 @@ class Contents:
             return rows.count()
 
     @property
+    def stamp(self) -> str:
+        """The random name of its present state: what any process writes gives it another one."""
+        with self._catalog.reading() as rows:
+            return rows.stamp()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it still holds the embeddings of the encoder that it was opened with."""
+        with self._catalog.reading() as rows:
+            return rows.encoder().fingerprint == self.spec.fingerprint
+
+    @property
     def kind(self) -> str:
         """How it is searched, as of the last snapshot: `exact`, or `ivf` and a number."""
         with self._catalog.reading() as rows:
@@ -45,6 +57,11 @@ class Contents:
         """The root folders, oldest first."""
         with self._catalog.reading() as rows:
             return rows.roots()
+
+    def root_counts(self) -> dict[str, int]:
+        """Path of every root folder, oldest first -> how many images are below it."""
+        with self._catalog.reading() as rows:
+            return rows.root_counts()
 
     def files(self, root: str) -> dict[str, tuple[int, int, int]]:
         """Path -> (id, size, mtime_ns) of every image below a root."""
@@ -90,10 +107,13 @@ class Contents:
             found = rows.images(ids)
         return [found[each] for each in ids if each in found]
 
-    def captions(self) -> dict[int, tuple[str, ...]]:
-        """Id -> captions in the order they were given, of every image that has any, by id."""
+    def captions(self, ids: Sequence[int] | None = None) -> dict[int, tuple[str, ...]]:
+        """Id -> captions in the order they were given, of every image that has any, by id.
+
+        With `ids`, a few hundred at most, only of these images.
+        """
         with self._catalog.reading() as rows:
-            return rows.captions()
+            return rows.captions(ids)
 
     def entries(self) -> Iterator[list[Entry]]:
         """Everything known of every image, by id, block by block, all as of one moment."""
@@ -162,8 +182,27 @@ class Contents:
         with self._catalog.reading() as rows:
             return rows.words(text, limit, allowed)
 
-    def facets(self, ids: Iterable[int]) -> Facets:
-        """How many of the images there are of each month, camera, format and folder."""
+    def newest(
+        self,
+        allowed: NDArray[np.int64] | None = None,
+        offset: int = 0,
+        limit: int = 60,
+        *,
+        by_folder: bool = False,
+    ) -> list[int]:
+        """At most `limit` ids of images, newest first, without the first `offset`.
+
+        An image is as old as its camera says, or else its file. With `allowed`, (m,) int64, only
+        images with those ids. With `by_folder`, the newest first within each folder.
+        """
+        with self._catalog.reading() as rows:
+            return rows.newest(allowed, offset, limit, by_folder=by_folder)
+
+    def facets(self, ids: Iterable[int] | None = None) -> Facets:
+        """How many of the images, or of all, there are of each month, camera, format, folder.
+
+        And how many of each place.
+        """
         with self._catalog.reading() as rows:
             return rows.facets(ids)
 

@@ -15,6 +15,7 @@ from searchengine.index import Index
 from searchengine.query.composition import SAMPLE, Away, Composed, Weighted, compose
 from searchengine.query.diversity import diversify
 from searchengine.query.examples import embed_example
+from searchengine.query.feedback import Pull
 from searchengine.query.prompts import embed_texts
 from searchengine.query.ranking import WINDOW, Nearest, Place, Ranker, fuse
 from searchengine.query.relevance import BANDS, Judge
@@ -39,11 +40,12 @@ class Model:
 
 @dataclass
 class _Asked:
-    """A request, what it means, and the ids that it allows; None for all."""
+    """A request, what it means, the ids that it allows, None for all, and what its marks do."""
 
     request: Request
     query: Composed
     allowed: Ids | None
+    pull: Pull | None = None
     first: Nearest | None = None
     """Its first window, where several requests were looked up at once."""
 
@@ -112,11 +114,22 @@ class Answerer:
         return compose(plus, away, self.index.sample(SAMPLE))
 
     def _asked(self, request: Request, texts: Texts) -> _Asked:
-        return _Asked(request, self._composed(request, texts), self._allowed(request))
+        query = self._composed(request, texts)
+        return _Asked(request, query, self._allowed(request), self._pull(request, query))
+
+    def _pull(self, request: Request, query: Composed) -> Pull | None:
+        if not request.feedback:
+            return None
+        marked = self.index.embeddings(request.feedback.ids)
+        return Pull(request.feedback, marked, query.direction, self.index.sample(SAMPLE))
 
     def _search_together(self, asked: Sequence[_Asked]) -> None:
         """Look up the first windows of several plain requests at once: a fifth of the time."""
-        plain = [each for each in asked if each.allowed is None and not each.query.away]
+        plain = [
+            each
+            for each in asked
+            if each.allowed is None and not each.query.away and each.pull is None
+        ]
         if len(plain) > 1:
             directions = np.stack([each.query.direction for each in plain])
             scores, found = self.index.nearest(directions, WINDOW)
@@ -151,7 +164,7 @@ class Answerer:
 
     def _places(self, asked: _Asked, count: int, options: SearchOptions) -> list[Place]:
         request = asked.request
-        ranker = Ranker(self.index, self.model.judge, request.texts, reorders=not options.raw)
+        ranker = Ranker(self.index, self.model.judge, request.texts, not options.raw, asked.pull)
         places = ranker.rank(asked.query, asked.allowed, count, asked.first)
         if request.texts and not options.semantic_only and not options.raw:
             matches = self.index.words(" ".join(request.typed), _WORD_MATCHES, asked.allowed)

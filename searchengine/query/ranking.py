@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from searchengine.encoders.reference import Evidence
 from searchengine.index import Index
 from searchengine.query.composition import SAMPLE, Composed
+from searchengine.query.feedback import Pull
 from searchengine.query.relevance import BANDS, Judge, Penalty, Scores, bands
 from searchengine.types import Embeddings, Relevance, WordMatch
 
@@ -43,6 +44,8 @@ class Ranker:
     texts: Sequence[str] = ()
     reorders: bool = True
     """Whether what the judge says changes the order, or only the relevance."""
+    pull: Pull | None = None
+    """What marked hits do."""
 
     def rank(
         self, query: Composed, allowed: Ids | None, count: int, first: Nearest | None = None
@@ -61,21 +64,24 @@ class Ranker:
         present, vectors = self.index.present(found.tolist())
         ids = np.array(present, np.int64)
         cosines = scores[np.isin(found, ids, assume_unique=True)]
+        if self.pull:  # what was looked up is not what was asked
+            cosines = (vectors @ query.direction).clip(-1, 1)
         penalty = None
         if query.away:
             penalty = Penalty(query.away, self.index.sample(SAMPLE), self.judge)
         order: list[int] = []
+        keys: list[float] = []
         probabilities: list[float] = []
         for at in range(0, len(ids), window):
             block = slice(at, at + window)
-            evidence = self._evidence(vectors[block]) if self.texts or penalty else None
-            keys, probability = self._judged(cosines[block], evidence)
-            if penalty:
-                keys = keys - penalty(vectors[block], evidence, float(keys.std()))
-            best = np.lexsort((ids[block], -keys))
+            key, probability = self._keys(cosines[block], vectors[block], penalty)
+            best = np.lexsort((ids[block], -key))
             order += (at + best).tolist()
+            keys += key[best].tolist()
             probabilities += probability[best].tolist() if probability is not None else []
         known = bands(probabilities) if probabilities else [None] * len(order)
+        if self.pull:
+            order = [order[at] for at in self.pull.order(vectors[order], keys, known, window)]
         return [
             Place(present[at], float(cosines[at]), relevance)
             for at, relevance in zip(order, known, strict=True)
@@ -97,8 +103,19 @@ class Ranker:
         ]
 
     def _nearest(self, query: Composed, count: int, allowed: Ids | None) -> Nearest:
-        scores, ids = self.index.nearest(query.direction[np.newaxis], count, allowed)
+        direction = self.pull.direction if self.pull else query.direction
+        scores, ids = self.index.nearest(direction[np.newaxis], count, allowed)
         return scores[0], ids[0]
+
+    def _keys(
+        self, cosines: Scores, images: Embeddings, penalty: Penalty | None
+    ) -> tuple[Scores, Scores | None]:
+        """What to order a window by, and the probabilities that its images fit."""
+        evidence = self._evidence(images) if self.texts or penalty else None
+        keys, probabilities = self._judged(cosines, evidence)
+        if penalty:
+            keys = keys - penalty(images, evidence, float(keys.std()))
+        return keys, probabilities
 
     def _evidence(self, images: Embeddings) -> Evidence | None:
         return self.judge.reference.beside(images) if self.judge else None

@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 from searchengine.errors import QueryError
 from searchengine.filters import Filters
 from searchengine.keywords import QUOTATION_MARK, QUOTED
+from searchengine.query.feedback import Feedback, check_id
 from searchengine.query.negation import split_negation
 from searchengine.types import Relevance
 
@@ -29,8 +30,8 @@ class Part:
     def __post_init__(self) -> None:
         if isinstance(self.content, str) and not self.content.strip():
             raise QueryError("the query is empty; describe what the picture shows")
-        if isinstance(self.content, int) and not 0 < self.content < 1 << 63:  # SQLite's integers
-            raise QueryError(f"no image has the id {self.content}; a search prints ids")
+        if isinstance(self.content, int):
+            check_id(self.content)
         if not (math.isfinite(self.weight) and self.weight > 0):
             raise QueryError(
                 f"the weight {self.weight:g} is not a positive number; "
@@ -72,11 +73,12 @@ class SearchOptions:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A query: what to show, what not to show, among which images."""
+    """A query: what to show, what not to show, among which images, and what its hits were worth."""
 
     plus: tuple[Part, ...] = ()
     minus: tuple[Part, ...] = ()
     filters: Filters = field(default_factory=Filters)
+    feedback: Feedback = field(default_factory=Feedback)
 
     def with_text(self, text: str, *, raw: bool) -> Request:
         """The same with a text in front; unless `raw`, what it negates counts against."""
@@ -87,6 +89,11 @@ class Request:
 
     def check(self) -> None:
         """Raise `QueryError` where nothing is asked for."""
+        if not self.plus and not self.minus and self.feedback:
+            raise QueryError(
+                "marked hits alone are no query; "
+                "repeat what was searched for, or search for pictures like one of them"
+            )
         if not self.plus and not self.minus:
             raise QueryError("the query is empty; describe what the picture shows")
 

@@ -35,6 +35,31 @@ def test_images_are_counted_by_month_camera_format_folder_and_place(catalog: Cat
         (f"{ROOT}/caf\udce9", 1),
     ]
     assert found.placed == 3
+    assert sum(found.places.values()) == 3
+    assert facets(catalog, None) == found
+
+
+def test_places_are_cells_of_a_tenth_of_a_degree_most_images_first(catalog: Catalog) -> None:
+    degrees = [
+        (48.21, 16.37),
+        (48.16, 16.44),
+        (-33.94, -0.04),
+        (None, 3.0),
+        (0.0, 0.0),
+        (0.01, 0.0),
+    ]
+    info = [replace(PLAIN, latitude=north, longitude=east) for north, east in degrees]
+    apply(catalog, added=[replace(picture(str(n)), info=each) for n, each in enumerate(info)])
+    found = facets(catalog, None)
+    assert list(found.places.items()) == [((0.0, 0.0), 2), ((48.2, 16.4), 2), ((-33.9, 0.0), 1)]
+    assert (found.placed, found.total) == (5, 6)
+
+
+def test_counting_all_is_counting_every_id(catalog: Catalog) -> None:
+    names = ["x", "a/x", "a/b/x", "caf\udce9/x", "a,b/x", "a\nb/x", "c/\udcff"]
+    apply(catalog, added=[picture(name) for name in names])
+    assert facets(catalog, None) == facets(catalog, range(1, 100_000))
+    assert len(facets(catalog, None).folders) == 6
 
 
 def test_only_the_images_asked_for_count(catalog: Catalog) -> None:
@@ -44,4 +69,4 @@ def test_only_the_images_asked_for_count(catalog: Catalog) -> None:
     assert (found.total, found.months, found.placed) == (1100, {"2024-07": 1100}, 1100)
     assert found.folders.keys() == {f"{ROOT}/{n - 1}" for n in some}
     assert facets(catalog, [5, 9999]).total == 1
-    assert facets(catalog, []) == Facets(0, {}, {}, {}, {}, 0)
+    assert facets(catalog, []) == Facets(0, {}, {}, {}, {}, 0, {})

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from searchengine.cli.arranging import arrange
 from searchengine.cli.contact_sheet import write_contact_sheet
 from searchengine.errors import SearchEngineError
+from searchengine.query.arranging import arrange
 from searchengine.types import Hit
 from tests.cli.hits import hit
 from tests.pictures import fill, jpeg

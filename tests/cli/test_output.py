@@ -12,7 +12,7 @@ import click
 import pytest
 
 from searchengine.cli import output
-from searchengine.cli.arranging import arrange
+from searchengine.query.arranging import arrange
 from searchengine.types import Hit
 from tests.cli.hits import hit
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from searchengine.cli.arranging import NO_DATE, arrange
+from searchengine.query.arranging import NO_DATE, arrange
 from tests.cli.hits import hit
 
 DATES = st.sampled_from(
