@@ -165,3 +165,35 @@ def test_an_example_in_an_empty_index_has_no_hits(tmp_path: Path) -> None:
 def test_the_package_says_what_it_has_not() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = searchengine.Nothing
+
+
+def test_marked_hits_move_the_others(engine: SearchEngine) -> None:
+    text = "a red boat at dusk"
+    plain = engine.search(text)
+    assert engine.search(text, more=[], less=()) == plain
+    first, *_, last = (hit.id for hit in plain)
+    marked = engine.search(text, more=[last], less=(first,))
+    assert {hit.id: hit.score for hit in marked} == pytest.approx(
+        {hit.id: hit.score for hit in plain}, abs=1e-3
+    )
+    assert engine.search(text, less=[first], more=[last]) == marked
+
+
+@pytest.mark.parametrize(
+    "marked", [{"more": [999]}, {"less": [0]}, {"more": [1], "less": [1]}, {"more": [1, 1]}]
+)
+def test_marks_that_cannot_be_are_an_error_of_one_line(engine: SearchEngine, marked: Any) -> None:
+    with pytest.raises(QueryError) as caught:
+        engine.search("a boat", **marked)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_marks_need_something_that_was_searched_for(engine: SearchEngine) -> None:
+    with pytest.raises(QueryError, match="alone are no query"):
+        engine.search(more=[1])
+    assert engine.search(minus=[Part("a boat")], more=[1])
+
+
+def test_a_keyword_that_is_not_there_is_an_error(engine: SearchEngine) -> None:
+    with pytest.raises(TypeError):
+        engine.search("a boat", moer=[1])  # type: ignore[call-arg]

@@ -18,6 +18,8 @@ from pydantic import (
 from searchengine.filters import Circle, Filters, Orientation, format_of, parse_after, parse_before
 
 MOST_TEXT = 20_000  # characters
+MOST_TYPED = 4000  # of them in an address
+MOST_IN_ADDRESS = 4_000
 MOST_PARTS = 32
 MOST_MARKS = 64
 MOST_HITS = 200  # on a page
@@ -170,4 +172,4 @@ class PageQuery(BaseModel):
 class TextQuery(PageQuery):
     """A search for what is typed into the box."""
 
-    q: Text = ""
+    q: Annotated[str, Field(max_length=MOST_TYPED)] = ""

@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias
 from searchengine.errors import SearchEngineError
 
 Message: TypeAlias = dict[str, Any]
-"""One of {"done", "total"}, {"report"}, {"error"}."""
+"""One of {"done", "total"}, {"report", "absent"}, {"error"}."""
 
 GRACE: Final = 5.0
 """Seconds in which a run that is told to stop has to end."""
@@ -99,13 +99,26 @@ def _run(pipe: Connection, folder: str, device: str, retry_failed: bool) -> None
 
     try:
         with SearchEngine.open(folder, device=device, create=False) as engine:
-            report = engine.refresh(
-                selection=Selection(retry_failed=retry_failed), progress=_Teller(pipe), stop=stop
+            roots = engine.catalog.roots()
+            there = [root for root in roots if _has_entries(root)]
+            report = engine.index(
+                *(there or roots),  # where none is there, the error says what to do
+                selection=Selection(retry_failed=retry_failed),
+                progress=_Teller(pipe),
+                stop=stop,
             )
     except SearchEngineError as error:
         _tell(pipe, {"error": str(error)})
     else:
-        _tell(pipe, {"report": asdict(report)})
+        absent = [root for root in roots if root not in there]
+        _tell(pipe, {"report": asdict(report), "absent": absent})
+
+
+def _has_entries(folder: str) -> bool:
+    """Whether a folder can be listed and holds anything; that of an unmounted drive does not."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        return next(entries, None) is not None
+    return False
 
 
 def _obey(pipe: Connection, stop: threading.Event) -> None:

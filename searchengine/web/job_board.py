@@ -50,6 +50,7 @@ class Job:
     total: int = 0
     report: Counts | None = None
     error: str | None = None
+    """Why it failed, or which folders it left out."""
 
 
 @dataclass(frozen=True)
@@ -253,7 +254,10 @@ def _told(run: _Run, message: Message) -> Job:
         return replace(run.job, done=message["done"], total=message["total"])
     report = message["report"]
     counts = Counts(**{name: report[name] for name in Counts.__dataclass_fields__})
-    return replace(run.job, state="cancelled" if report["interrupted"] else "done", report=counts)
+    state: State = "cancelled" if report["interrupted"] else "done"
+    absent = ", ".join(message["absent"])
+    left_out = f"{absent} is empty or not there, and was left as it is" if absent else None
+    return replace(run.job, state=state, report=counts, error=left_out)
 
 
 def _died(run: _Run, code: int) -> Job:

@@ -17,7 +17,7 @@ from searchengine.web.overload import Bounded
 from searchengine.web.pages import Asked, Pages, Shown
 from searchengine.web.parts import in_words, request_of
 from searchengine.web.replies import HitReply, Json, SearchReply
-from searchengine.web.uploads import KeptUploads, SentPicture
+from searchengine.web.uploads import PICTURE_BODY, KeptUploads, SentPicture
 
 router = APIRouter(prefix="/api", tags=["search"])
 
@@ -69,7 +69,12 @@ def search_text(
     return search(body, library, pages, uploads, slot)
 
 
-@router.post("/similar", responses={200: {"model": SearchReply}}, response_class=Json)
+@router.post(
+    "/similar",
+    responses={200: {"model": SearchReply}},
+    response_class=Json,
+    openapi_extra=PICTURE_BODY,
+)
 def similar(
     query: Annotated[PageQuery, Query()],
     picture: SentPicture,

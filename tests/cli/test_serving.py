@@ -73,6 +73,14 @@ def test_it_starts_answers_and_ends_within_two_seconds(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_it_may_be_ended_while_it_loads_its_models(indexed: Path, how: signal.Signals) -> None:
+    with serving("--index", indexed / "index") as page:
+        code, seconds, _ = page.end(how)
+    assert (code in (0, 130), seconds < 2) == (True, True)
+
+
+@pytest.mark.slow
 def test_a_request_that_hangs_does_not_keep_it_alive(indexed: Path) -> None:
     with serving("--index", indexed / "index") as page:
         host, port = page.address.removeprefix("http://").rstrip("/").split(":")

@@ -33,3 +33,33 @@ def test_words_and_counts(filled: Index) -> None:
     assert filled.words("dog boat", 9) == [WordMatch(3, ("caption",))]
     assert filled.words("dog", 9, np.array([2])) == [WordMatch(2, ("caption",))]
     assert filled.facets(filled.matching(Filters(folder="trip"))).folders == {f"{ROOT}/trip": 4}
+    assert filled.facets() == filled.facets(filled.ids())
+
+
+def test_captions_of_some(filled: Index) -> None:
+    assert filled.captions([3, 4]) == {3: ("a dog", "a boat")}
+    assert filled.captions([]) == {}
+
+
+def test_images_by_age_and_by_root(filled: Index) -> None:
+    everything = filled.newest()
+    assert sorted(everything) == [1, 2, 3, 4]
+    assert filled.newest(None, 1, 2) == everything[1:3]
+    assert filled.newest(filled.matching(Filters(captioned=True))) == [
+        each for each in everything if each in (2, 3)
+    ]
+    assert filled.newest(by_folder=True) == everything
+    assert filled.root_counts() == {ROOT: 4}
+    filled.add_root("/elsewhere")
+    assert filled.root_counts() == {ROOT: 4, "/elsewhere": 0}
+
+
+def test_every_write_gives_another_stamp_and_a_switch_ends_being_current(filled: Index) -> None:
+    with Index.open(filled.folder) as other:
+        before = other.stamp
+        filled.write(Changes(added=pictures(1, prefix="more/")))
+        assert other.stamp == filled.stamp != before
+        assert other.is_current
+        filled.begin_staging(OTHER)
+        filled.switch(OTHER)
+        assert (other.is_current, filled.is_current) == (False, True)

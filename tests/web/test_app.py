@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from searchengine.web.app import create_app
 from searchengine.web.page import STATIC
+from searchengine.web.settings import Settings
 from tests.web.conftest import ADDRESS
 
 PROMISED = {
@@ -94,7 +96,8 @@ def test_every_answer_has_the_headers_of_the_guard(client: TestClient) -> None:
     assert client.get("/api/health", headers={"host": "evil.example"}).status_code == 403
 
 
-def test_started_it_is_warm_and_counts_what_it_does(app: FastAPI) -> None:
+def test_started_it_is_warm_and_counts_what_it_does(home: Path, tmp_path: Path) -> None:
+    app = create_app({"other": home / "other"}, Settings(cache=tmp_path), "cpu")
     with TestClient(app, base_url=ADDRESS) as client:
         ends = time.monotonic() + 10
         while not app.state.library.engine()._encoders and time.monotonic() < ends:

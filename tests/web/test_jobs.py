@@ -52,7 +52,7 @@ class FakeProcess:
 
     def report(self, *, interrupted: bool = False) -> None:
         counts = dict.fromkeys(job_board.Counts.__dataclass_fields__, 1)
-        self.say(report={**counts, "interrupted": interrupted})
+        self.say(report={**counts, "interrupted": interrupted}, absent=[])
 
     def end(self, code: int = 0) -> None:
         self.code = code
@@ -317,6 +317,19 @@ def test_a_folder_that_is_not_there_fails_the_job_and_loses_nothing(
     assert last["state"] == "failed"
     assert "cannot list the folder" in last["error"]
     assert client.get("/api/indexes/photos").json()["images"] == 1
+
+
+@pytest.mark.slow
+def test_a_job_goes_on_without_a_folder_that_is_not_there(home: Path, client: TestClient) -> None:
+    fill(home / "drive", 1, first=7)
+    with SearchEngine.open(home / "index") as engine:
+        engine.index(home / "drive")
+    (home / "drive").rename(home / "elsewhere")
+    job = client.post("/api/jobs", json={}).json()
+    until(lambda: client.get(f"/api/jobs/{job['id']}").json()["state"] != "running", 60)
+    job = client.get(f"/api/jobs/{job['id']}").json()
+    assert (job["state"], job["report"]["added"], job["report"]["removed"]) == ("done", 2, 0)
+    assert f"{home / 'drive'} is empty or not there" in job["error"]
 
 
 @pytest.mark.slow

@@ -176,7 +176,8 @@ export function outcome(job) {
   const parts = Object.keys(KINDS)
     .filter((kind) => report?.[kind])
     .map((kind) => `${amount(report[kind])} ${KINDS[kind]}`);
-  const did = parts.length ? `${parts.join(', ')}.` : 'Nothing had changed.';
+  const left = job.error ? ` ${job.error}.` : '';
+  const did = (parts.length ? `${parts.join(', ')}.` : 'Nothing had changed.') + left;
   return job.state === 'cancelled' ? `Stopped; what was read stays. ${parts.join(', ')}` : did;
 }
 
