@@ -32,7 +32,8 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
     "": _examples("searchengine --version"),
     "index": _examples(
         "searchengine index ~/Pictures --exclude Drafts",
-        "searchengine index ~/Pictures --include-hidden --retry-failed --json --quiet",
+        "searchengine index ~/Pictures --include-hidden --retry-failed",
+        "searchengine index ~/Pictures --no-exclude --no-include-hidden --json --quiet",
         "searchengine index ~/Pictures --captions captions.csv --images ~/Pictures",
         "searchengine index ~/Scans --index indexes/scans --model ./tiny --device cpu",
         "searchengine index --index indexes/scans --re-embed --model builtin",

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchengine import images
+from searchengine.catalog import lift
 from searchengine.errors import ImageError
 from searchengine.index import Changes, Index, NewImage
 from searchengine.types import (
@@ -31,6 +32,7 @@ from searchengine.types import (
     IndexedImage,
     Pixels,
     Progress,
+    Scope,
 )
 
 log = logging.getLogger(__name__)
@@ -40,15 +42,23 @@ _COMMIT_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Selection:
-    """Which files of a folder to take."""
+    """Which files of a folder to take.
 
-    include_hidden: bool = False
-    exclude: Sequence[str] = ()
-    """Patterns with gitignore syntax, relative to the folder."""
+    The index remembers `include_hidden` and `exclude` of each root folder: None is what it
+    remembers. For a folder inside a root, what is given counts for one run.
+    """
+
+    include_hidden: bool | None = None
+    exclude: Sequence[str] | None = None
+    """Patterns with gitignore syntax, relative to the folder, in the place of those remembered."""
     retry_failed: bool = False
     """Read files again that could not be read in the state they are in."""
     allow_empty: bool = False
     """Drop all images of a folder that is empty now (otherwise: an unmounted drive)."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.exclude, str):  # each of its letters would be remembered
+            raise TypeError(f"exclude must be a sequence of patterns: [{self.exclude!r}]")
 
 
 @dataclass
@@ -147,6 +157,9 @@ class _Run:
         # All folders become known before any is compared: what is compared is then one state.
         roots = [self.index.add_root(folder) for folder in listed]
         scans = [self._scan(*r, listed[f]) for f, r in zip(listed, roots, strict=True)]
+        # Patterns that cannot be read, or a folder that should not be empty, ended the run above.
+        for root, under in roots:
+            self._remember(root, under)
         todo = [item for scan in scans for item in scan.todo]
         if todo:
             self._process(todo, progress)
@@ -163,6 +176,31 @@ class _Run:
         return self.report
 
     # --- find what there is to do ---
+
+    def _scope(self, root: str, under: str) -> Scope:
+        """Which files to take: as told, else as remembered; patterns relative to the root."""
+        told, known = self.selection, self._remembered(root)
+        return Scope(
+            known.exclude if told.exclude is None else lift(told.exclude, under),
+            known.include_hidden if told.include_hidden is None else told.include_hidden,
+        )
+
+    def _remembered(self, root: str) -> Scope:
+        return self.index.scopes().get(root, Scope())
+
+    def _remember(self, root: str, under: str) -> None:
+        scope = self._scope(root, under)
+        if scope == self._remembered(root):
+            return
+        if under:
+            log.warning(
+                "which files to take of %s counts for this run only: it is inside %s, for which "
+                "the index remembers that",
+                os.path.join(root, under),
+                root,
+            )
+        else:
+            self.index.set_scope(root, scope)
 
     def _scan(self, root: str, under: str, has_entries: bool) -> _Scan:
         prefix = f"{under}/" if under else ""
@@ -192,9 +230,9 @@ class _Run:
         """
         todo: list[_Task] = []
         unlisted: list[str] = []
-        options = self.selection
+        scope = self._scope(root, under)
         for file in images.walk(
-            root, under=under, include_hidden=options.include_hidden, exclude=options.exclude
+            root, under=under, include_hidden=scope.include_hidden, exclude=scope.exclude
         ):
             if self.stop.is_set():
                 break
@@ -205,7 +243,7 @@ class _Run:
             state, failure = known.pop(file.path, None), failed.pop(file.path, None)
             if state and state[1:] == (file.size, file.mtime_ns):
                 self.report.unchanged += 1
-            elif failure == (file.size, file.mtime_ns) and not options.retry_failed:
+            elif failure == (file.size, file.mtime_ns) and not self.selection.retry_failed:
                 self.report.failed += 1
             else:
                 todo.append((file, state[0] if state else None))

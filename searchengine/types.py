@@ -33,6 +33,15 @@ class EncoderSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Scope:
+    """Which files of a root folder belong to the index."""
+
+    exclude: tuple[str, ...] = ()
+    """Patterns with gitignore syntax, relative to the folder: what does not."""
+    include_hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ImageFile:
     """A file on disk: its root folder, its path relative to it (POSIX separators), its state."""
 

@@ -8,7 +8,7 @@ and commits at its end or not at all.
 from searchengine.catalog.changes import Changes, Entry, NewImage
 from searchengine.catalog.copies import Traits
 from searchengine.catalog.database import Catalog
-from searchengine.catalog.paths import below
+from searchengine.catalog.paths import below, lift
 from searchengine.catalog.reader import Reader, decode
 from searchengine.catalog.writer import Writer, settings_of
 
@@ -22,5 +22,6 @@ __all__ = [
     "Writer",
     "below",
     "decode",
+    "lift",
     "settings_of",
 ]

@@ -28,9 +28,15 @@ def _add_words(db: Connection) -> None:
     words.create(db)
 
 
+def _add_scopes(db: Connection) -> None:
+    db.exec_driver_sql("ALTER TABLE roots ADD COLUMN exclude JSON DEFAULT '[]' NOT NULL")
+    db.exec_driver_sql("ALTER TABLE roots ADD COLUMN include_hidden BOOLEAN DEFAULT 0 NOT NULL")
+
+
 MIGRATIONS: list[Callable[[Connection], None]] = [
     _add_staged,
     _add_phash,
     _add_words,
+    _add_scopes,
 ]
 """The first turns schema version 1 into 2, the next 2 into 3, and so on."""

@@ -1,8 +1,12 @@
-"""Paths below folders."""
+"""Paths below folders, and patterns of paths."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import PurePath
+
+_SPECIAL = re.compile(r"[\\\[\]!*#?]")
 
 
 def below(path: str, folder: str) -> str | None:
@@ -11,3 +15,21 @@ def below(path: str, folder: str) -> str | None:
         return None
     under = PurePath(path).relative_to(folder).as_posix()
     return "" if under == "." else under
+
+
+def lift(patterns: Iterable[str], under: str) -> tuple[str, ...]:
+    """Gitignore patterns of a folder, as a folder around it has them; `under` is its path there."""
+    return tuple(_lifted(patterns, under)) if under else tuple(patterns)
+
+
+def _lifted(patterns: Iterable[str], under: str) -> Iterator[str]:
+    place = "/" + _SPECIAL.sub(r"\\\g<0>", under)
+    for pattern in patterns:
+        if pattern.strip() in ("", "/") or pattern.startswith("#"):
+            continue  # it says nothing
+        bare = pattern.removeprefix("!")
+        sign = "!" if bare != pattern else ""
+        # One without a slash, but for that at its end, is meant at any depth.
+        depth = "" if "/" in bare.rstrip()[:-1] else "**/"
+        below_it = "**" if bare.strip() == "*" else depth + bare.removeprefix("/")
+        yield f"{sign}{place}/{below_it}"

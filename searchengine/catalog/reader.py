@@ -33,6 +33,7 @@ from searchengine.types import (
     ImageFile,
     ImageInfo,
     IndexedImage,
+    Scope,
     WordMatch,
 )
 
@@ -92,6 +93,11 @@ class Reader:
     def roots(self) -> list[str]:
         """The root folders, oldest first."""
         return list(self._db.execute(sa.select(roots.c.path).order_by(roots.c.id)).scalars())
+
+    def scopes(self) -> dict[str, Scope]:
+        """Path of every root, oldest first -> which of its files belong to the index."""
+        rows = self._db.execute(sa.select(roots).order_by(roots.c.id))
+        return {row.path: Scope(tuple(row.exclude), row.include_hidden) for row in rows}
 
     def files(self, root: str) -> dict[str, tuple[int, int, int]]:
         """Path -> (id, size, mtime_ns) of every image below a root."""

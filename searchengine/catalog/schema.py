@@ -60,6 +60,8 @@ roots = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("path", AnyText, unique=True, nullable=False),
+    Column("exclude", sa.JSON, nullable=False, server_default="[]"),
+    Column("include_hidden", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 images = Table(
     "images",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from sqlalchemy import Table
 
 from searchengine.catalog import copies, words
 from searchengine.catalog.changes import Changes, NewImage
-from searchengine.catalog.paths import below
+from searchengine.catalog.paths import below, lift
 from searchengine.catalog.reader import Reader
 from searchengine.catalog.schema import (
     AnyText,
@@ -27,7 +27,7 @@ from searchengine.catalog.schema import (
 )
 from searchengine.catalog.sqlite import chunks
 from searchengine.errors import IndexFolderError
-from searchengine.types import Embeddings, EncoderSpec, ImageFile, IndexedImage
+from searchengine.types import Embeddings, EncoderSpec, ImageFile, IndexedImage, Scope
 
 
 class Writer(Reader):
@@ -47,13 +47,17 @@ class Writer(Reader):
         """Store perceptual hashes of images that have none, if they still are what was hashed."""
         copies.set_phashes(self._db, hashed)
 
-    def add_root(self, path: str) -> list[str]:
+    def add_root(self, path: str, scope: Scope = Scope()) -> list[str]:  # noqa: B008
         """Add a root folder; roots inside it become part of it, their images keep id and vector.
 
-        Returns the roots that became part of it.
+        What their patterns exclude stays excluded. Returns the roots that became part of it.
         """
-        inside = [root for root in self.roots() if below(root, path)]
+        scopes = self.scopes()
+        inside = [root for root in scopes if below(root, path)]
+        lifted = [lift(scopes[root].exclude, below(root, path) or "") for root in inside]
+        exclude = (*scope.exclude, *(pattern for each in lifted for pattern in each))
         self._db.execute(sa.insert(roots).values(path=path))
+        self.set_scope(path, replace(scope, exclude=exclude))
         id_of = self._root_ids()
         for root in inside:
             for table in (images, failures):
@@ -62,6 +66,11 @@ class Writer(Reader):
                 self._db.execute(rows.values(root_id=id_of[path], path=longer))
             self._db.execute(sa.delete(roots).where(roots.c.path == root))
         return inside
+
+    def set_scope(self, path: str, scope: Scope) -> None:
+        """Say which files of a root folder belong to the index; its images stay as they are."""
+        values = {"exclude": list(scope.exclude), "include_hidden": scope.include_hidden}
+        self._db.execute(sa.update(roots).where(roots.c.path == path).values(values))
 
     def move_root(self, old: str, new: str) -> None:
         """Put a root folder in another place; its images keep path, id and vector."""

@@ -10,7 +10,7 @@ import click
 
 from searchengine.cli.interrupting import stop_on_interrupt
 from searchengine.cli.options import index_option, json_option
-from searchengine.cli.output import echo_json, in_units, on_one_line
+from searchengine.cli.output import counted, echo_json, in_units, on_one_line
 from searchengine.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -111,6 +111,8 @@ def _summary(groups: Sequence[Group], count: int) -> str:
     # A picture may be in groups of several kinds: its bytes count once.
     copies = {image.id: image.file.size for group in groups for image in group.images[1:]}
     kinds = [group.kind for group in groups]
-    counted = ", ".join(f"{kinds.count(kind)} {kind}" for kind in _KINDS if kind in kinds)
-    taken = in_units(sum(copies.values()))
-    return f"{counted} groups; besides the first of each, {len(copies)} pictures take {taken}"
+    each_kind = ", ".join(f"{kinds.count(kind)} {kind}" for kind in _KINDS if kind in kinds)
+    things = "group" if len(groups) == 1 else "groups"
+    taken, take = in_units(sum(copies.values())), "takes" if len(copies) == 1 else "take"
+    rest = counted(len(copies), "picture")
+    return f"{each_kind} {things}; besides the first of each, {rest} {take} {taken}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from searchengine.cli.duplicates import size_of_copies
-from searchengine.cli.output import in_units
+from searchengine.cli.output import counted, in_units
 from searchengine.cli.page_parts import as_html
 from searchengine.cli.thumbnails import data_uri, thumbnail
 from searchengine.errors import ImageError, SearchEngineError
@@ -23,7 +23,7 @@ _HEAD = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{count} groups of duplicates</title>
+<title>{groups} of duplicates</title>
 <style>
 :root {{ color-scheme: light dark; font: 15px/1.4 system-ui, sans-serif; }}
 body {{ margin: 1.5rem; }}
@@ -35,7 +35,7 @@ a:focus-visible {{ outline: 3px solid Highlight; }}
 img {{ display: block; height: 160px; max-width: 100%; object-fit: contain; border-radius: 6px; }}
 small {{ opacity: .75; }}
 </style>
-<h1>{count} groups of duplicates</h1>
+<h1>{groups} of duplicates</h1>
 """
 
 _TITLE = "<h2>{kind}: {count} pictures, copies take {bytes}</h2>\n<ul>\n"
@@ -52,7 +52,7 @@ def write_group_sheet(path: Path, groups: Sequence[Group]) -> None:
     """
     try:
         with path.open("w", encoding="utf-8", errors="replace") as page:
-            page.write(_HEAD.format(count=len(groups)))
+            page.write(_HEAD.format(groups=counted(len(groups), "group")))
             for group in groups:
                 copies = in_units(size_of_copies(group))
                 page.write(_TITLE.format(kind=group.kind, count=len(group.images), bytes=copies))

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 from click.core import ParameterSource
 
 from searchengine.cli.interrupting import stop_on_interrupt
 from searchengine.cli.options import device_option, index_option, json_option, quiet_option
-from searchengine.cli.output import echo_json
+from searchengine.cli.output import echo_json, on_one_line
 from searchengine.cli.progress import progress
 
 if TYPE_CHECKING:
     from searchengine.captioning import Stored
     from searchengine.captions import Captions
     from searchengine.engine import SearchEngine
-    from searchengine.ingest import Report
+    from searchengine.ingest import Report, Selection
+    from searchengine.types import Scope
 
 COUNTS = ("added", "changed", "moved", "removed", "unchanged", "failed")
+_NAMED: Final = 5  # patterns on a line
 
 
 @click.command()
@@ -38,16 +40,17 @@ COUNTS = ("added", "changed", "moved", "removed", "unchanged", "failed")
 )
 @device_option("auto")
 @click.option(
-    "--include-hidden",
-    is_flag=True,
-    help="Take files and folders that start with a dot. Not remembered for the next run.",
+    "--include-hidden/--no-include-hidden",
+    default=None,
+    help="Take files and folders that start with a dot.",
 )
 @click.option(
     "--exclude",
     multiple=True,
     metavar="PATTERN",
-    help="Skip what matches (gitignore syntax). Not remembered for the next run.",
+    help="Leave out what matches (gitignore syntax, relative to FOLDER).",
 )
+@click.option("--no-exclude", is_flag=True, help="Take what was left out by --exclude before.")
 @click.option("--retry-failed", is_flag=True, help="Read files again that could not be read.")
 @click.option("--allow-empty", is_flag=True, help="Drop the images of a folder that is empty now.")
 @click.option(
@@ -81,17 +84,22 @@ def index(
     images: Path | None,
     as_json: bool,
     quiet: bool,
-    **selection: bool | tuple[str, ...],
+    **options: Any,
 ) -> None:
     """Add picture folders to the index, or bring them up to date.
 
     Without FOLDER every folder of the index is brought up to date. The pictures are only read.
+
+    The index remembers --exclude and --include-hidden of each folder, for `watch` and the page as
+    well; given again, they replace what it remembers. For a FOLDER inside one of the index they
+    count for this run only.
     """
     from searchengine.engine import SearchEngine
     from searchengine.errors import IndexFolderError
-    from searchengine.ingest import Selection, list_folders
+    from searchengine.ingest import list_folders
 
-    list_folders(folders)  # a mistyped name makes no index
+    selection = _selection(**options)
+    listed = list_folders(folders)  # a mistyped name makes no index
     is_new = not SearchEngine.exists(index_folder)
     is_explicit = ctx.get_parameter_source("model") is ParameterSource.COMMANDLINE
     # An index remembers its model; the environment's counts for a new one only.
@@ -104,10 +112,12 @@ def index(
     if re_embed:
         _re_embed(ctx, index_folder, model, device, quiet)
     with SearchEngine.open(index_folder, model=wanted, device=device) as engine:
+        if selection.exclude is None and not quiet:
+            _say_what_is_left_out(engine.catalog.scopes(), listed)
         bring_up_to_date = partial(engine.index, *folders) if folders else engine.refresh
         with progress("images", quiet=quiet) as report_progress, stop_on_interrupt() as stop:
             report = bring_up_to_date(
-                selection=Selection(**selection),  # type: ignore[arg-type]
+                selection=selection,
                 progress=report_progress,
                 stop=stop,
             )
@@ -115,6 +125,33 @@ def index(
     _show(report, stored, as_json)
     if report.interrupted:
         _interrupted(ctx)
+
+
+def _selection(exclude: tuple[str, ...], no_exclude: bool, **others: Any) -> Selection:
+    if exclude and no_exclude:
+        raise click.UsageError("--exclude and --no-exclude exclude each other; give one of them")
+    from searchengine.ingest import Selection
+
+    return Selection(exclude=exclude or (() if no_exclude else None), **others)
+
+
+def _say_what_is_left_out(scopes: Mapping[str, Scope], folders: Iterable[str]) -> None:
+    """Name the patterns that the index remembers of these folders, or of all where none is named.
+
+    A folder also has those of the root folder around it, and of those inside it.
+    """
+    from searchengine.catalog import below
+
+    of_folders = [
+        scope
+        for root, scope in scopes.items()
+        if not folders
+        or any(below(root, each) is not None or below(each, root) is not None for each in folders)
+    ]
+    patterns = list(dict.fromkeys(each for scope in of_folders for each in scope.exclude))
+    if patterns:
+        named = on_one_line(", ".join(patterns[:_NAMED]) + ", ..." * (len(patterns) > _NAMED))
+        click.echo(f"leaving out {named} as before; --no-exclude takes everything", err=True)
 
 
 def _re_embed(ctx: click.Context, index_folder: Path, model: str, device: str, quiet: bool) -> None:

@@ -15,6 +15,7 @@ from searchengine.cli.progress import progress
 
 if TYPE_CHECKING:
     from searchengine.portable import Format, Imported, Merged
+    from searchengine.types import Scope
 
 
 @click.group()
@@ -26,17 +27,27 @@ def roots() -> None:
 @index_option
 @json_option
 def list_roots(index_folder: Path, as_json: bool) -> None:
-    """Say which folders are in the index, and how many images each holds."""
+    """Say which folders are in the index, how many images each holds, what is left out of it."""
+    from dataclasses import asdict
+
     from searchengine.index import Index
 
     with Index.open(index_folder) as index:
-        for root in index.roots():
+        for root, scope in index.scopes().items():
             count, is_there = len(index.files(root)), Path(root).is_dir()
             if as_json:
-                echo_json({"folder": root, "images": count, "there": is_there})
+                echo_json({"folder": root, "images": count, "there": is_there, **asdict(scope)})
             else:
-                note = "" if is_there else "  (not there)"
-                click.echo(f"{count:>8} images  {on_one_line(root)}{note}")
+                click.echo(f"{count:>8} images  {on_one_line(root)}{_notes(scope, is_there)}")
+
+
+def _notes(scope: Scope, is_there: bool) -> str:
+    notes = [] if is_there else ["not there"]
+    if scope.exclude:
+        notes.append(f"without {on_one_line(', '.join(scope.exclude))}")
+    if scope.include_hidden:
+        notes.append("with hidden files")
+    return f"  ({'; '.join(notes)})" if notes else ""
 
 
 @roots.command()
@@ -87,7 +98,7 @@ def merge(other: Path, index_folder: Path, as_json: bool, quiet: bool) -> None:
     """Add all that the index OTHER holds, made with the same model; OTHER is only read.
 
     Nothing is encoded. A file that both hold is one image, in its later state, with the captions
-    of both.
+    of both. What is left out of a folder that is new here is left out from now on.
     """
     from dataclasses import asdict
 

@@ -206,5 +206,6 @@ def _reason(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "not enough memory to decode it"
     text = " ".join(str(error).split())[:200] or type(error).__name__
-    truncated = isinstance(error, EOFError) or "truncated" in text.lower()
-    return f"truncated: {text}" if truncated else f"damaged: {text}"
+    if isinstance(error, EOFError) or "truncated" in text.lower():
+        return "truncated file"
+    return f"damaged: {text}"

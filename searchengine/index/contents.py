@@ -18,6 +18,7 @@ from searchengine.types import (
     Facets,
     Failure,
     IndexedImage,
+    Scope,
     WordMatch,
 )
 
@@ -57,6 +58,11 @@ class Contents:
         """The root folders, oldest first."""
         with self._catalog.reading() as rows:
             return rows.roots()
+
+    def scopes(self) -> dict[str, Scope]:
+        """Path of every root folder, oldest first -> which of its files belong to the index."""
+        with self._catalog.reading() as rows:
+            return rows.scopes()
 
     def root_counts(self) -> dict[str, int]:
         """Path of every root folder, oldest first -> how many images are below it."""

@@ -34,6 +34,7 @@ from searchengine.types import (
     EncoderSpec,
     Hit,
     IndexedImage,
+    Scope,
 )
 from searchengine.vectors import check_embeddings, sync_folder
 
@@ -156,11 +157,12 @@ class Index(Contents):
 
     # --- Writing ---
 
-    def add_root(self, path: str | Path) -> tuple[str, str]:
+    def add_root(self, path: str | Path, scope: Scope = Scope()) -> tuple[str, str]:  # noqa: B008
         """Make a folder known, and start writing from the present state.
 
         Returns the root that holds it and its path below that root: itself and "" if it is new.
-        Roots inside a new one become part of it, and their images keep id and vector.
+        Roots inside a new one become part of it: their images keep id and vector, and what their
+        patterns exclude stays excluded. `scope` is that of a new root.
         """
         path = os.path.abspath(path)
         with self._lock, self._catalog.writing() as rows:
@@ -170,7 +172,7 @@ class Index(Contents):
                 if (under := below(path, root)) is not None:
                     self._held = stamp
                     return root, under
-            if rows.add_root(path):
+            if rows.add_root(path, scope):
                 rows.restamp(stamp, stamp := _fresh_stamp())
         self._held = stamp
         return path, ""
@@ -206,6 +208,17 @@ class Index(Contents):
         """
         with self._catalog.writing() as rows:
             rows.set_phashes(hashed)
+
+    def set_scope(self, root: str | Path, scope: Scope) -> None:
+        """Say which files of a root folder belong to the index, from the next run over it on.
+
+        What is found does not change, so neither does the stamp.
+
+        Raises:
+            IndexFolderError: it is not a root.
+        """
+        with self._catalog.writing() as rows:
+            rows.set_scope(roots.known(rows.roots(), root), scope)
 
     def move_root(self, old: str | Path, new: str | Path) -> None:
         """Say that a root folder is somewhere else now; its images keep path, id and vector.

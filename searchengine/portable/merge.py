@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from searchengine.errors import ExchangeError, IndexModelError
 from searchengine.index import Entry, Index, NewImage
 from searchengine.portable.adding import Batch
-from searchengine.types import ImageFile, Progress
+from searchengine.types import ImageFile, Progress, Scope
 
 
 @dataclass
@@ -34,7 +34,7 @@ def merge(other: Index, into: Index, progress: Progress = lambda done, total: No
     A file that both hold is one image, in the state with the later mtime, and has the captions of
     both. Every batch is one transaction, and what is there already is not added again: a merge
     that was cut short is completed by the next one. Files that `other` could not read are left to
-    the next `index` run.
+    the next `index` run. A root folder that `into` did not have brings which of its files to take.
 
     Raises:
         IndexModelError: the two were not made with the same model.
@@ -50,7 +50,7 @@ def merge(other: Index, into: Index, progress: Progress = lambda done, total: No
             "cannot be compared; first change one: searchengine index --re-embed "
             f"--index {other.folder} --model {into.spec.name}"
         )
-    run = _Merge(into, other.roots())
+    run = _Merge(into, other.scopes())
     done, total = 0, other.count
     for block in other.entries():
         run.add(block)
@@ -68,13 +68,13 @@ _State: TypeAlias = "tuple[int | None, int, int]"
 class _Merge:
     """Adds blocks of another index to this one."""
 
-    def __init__(self, into: Index, roots: Sequence[str]):
+    def __init__(self, into: Index, scopes: Mapping[str, Scope]):
         self.batch = Batch(into)
         self.report = Merged()
-        for root in roots:
-            into.add_root(root)
+        for root, scope in scopes.items():
+            into.add_root(root, scope)
         # Asked again: a root may have become part of one that was added after it.
-        self.places = {root: into.add_root(root) for root in roots}
+        self.places = {root: into.add_root(root) for root in scopes}
         self.known: dict[str, dict[str, _State]] = {}
         for root in {root for root, _ in self.places.values()}:
             failed = {path: (None, *state) for path, state in into.known_failures(root).items()}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from searchengine.catalog import Catalog, decode
 from searchengine.catalog.schema import AnyText
-from searchengine.types import WordMatch
+from searchengine.types import Scope, WordMatch
 from tests.catalog.toys import INFO, apply, picture
 
 
@@ -91,7 +91,31 @@ def tables(path):
         return found | dict(db.execute(others).fetchall())
 
 
-@pytest.fixture(params=[VERSION_1, VERSION_1 + VERSION_2], ids=["version 1", "version 2"])
+VERSION_4 = """
+ALTER TABLE images ADD COLUMN phash BIGINT;
+CREATE VIRTUAL TABLE words USING fts5(name, folder, caption, \
+tokenize="unicode61 remove_diacritics 2 categories 'L* N* M* C* S* P*'");
+CREATE TABLE words_due (image_id INTEGER NOT NULL PRIMARY KEY);
+CREATE TRIGGER words_image_added AFTER INSERT ON images BEGIN \
+INSERT OR IGNORE INTO words_due VALUES (new.id); END;
+CREATE TRIGGER words_image_moved AFTER UPDATE OF path ON images BEGIN \
+INSERT OR IGNORE INTO words_due VALUES (new.id); END;
+CREATE TRIGGER words_image_removed AFTER DELETE ON images BEGIN \
+INSERT OR IGNORE INTO words_due VALUES (old.id); END;
+CREATE TRIGGER words_caption_added AFTER INSERT ON captions BEGIN \
+INSERT OR IGNORE INTO words_due VALUES (new.image_id); END;
+CREATE TRIGGER words_caption_removed AFTER DELETE ON captions BEGIN \
+INSERT OR IGNORE INTO words_due VALUES (old.image_id); END;
+INSERT INTO words (rowid, name, folder, caption)
+    VALUES (1, 'a', '', 'a dog a boat'), (2, 'img beachparty2 beach party 2', 'trips', '');
+UPDATE settings SET value = '4' WHERE "key" = 'schema';
+"""
+
+
+@pytest.fixture(
+    params=[VERSION_1, VERSION_1 + VERSION_2, VERSION_1 + VERSION_2 + VERSION_4],
+    ids=["version 1", "version 2", "version 4"],
+)
 def migrated(request, path):
     with closing(sqlite3.connect(path)) as db:
         db.executescript(request.param)
@@ -102,20 +126,24 @@ def migrated(request, path):
 
 def test_an_old_database_becomes_what_is_made_today(migrated, path, tmp_path):
     with migrated.reading() as rows:
-        assert rows.settings() == {"schema": "4", "stamp": "first"}
+        assert rows.settings() == {"schema": "5", "stamp": "first"}
         assert rows.staged_fingerprint() == ""
         assert rows.files("/photos")["a"] == (1, 10, 20)
         assert rows.problems() == []
         assert rows.images([1])[1].info.phash is None
+        assert rows.scopes() == {"/photos": Scope()}
         np.testing.assert_array_equal(decode([rows.vectors([1])[1]], 2), [[1, 0]])
     Catalog.create(tmp_path / "new.db", {}).close()
     assert tables(path) == tables(tmp_path / "new.db")
 
 
 def test_a_migrated_database_takes_and_gives_all_that_is_new(migrated):
-    info = replace(INFO, phash=-(2**63))
+    info, scope = replace(INFO, phash=-(2**63)), Scope(("raw/", "caf\udce9"), include_hidden=True)
     apply(migrated, added=[replace(picture("new"), info=info)])
+    with migrated.writing() as rows:
+        rows.set_scope("/photos", scope)
     with migrated.reading() as rows:
+        assert rows.scopes() == {"/photos": scope}
         assert rows.images([(new := rows.files("/photos")["new"][0])])[new].info == info
         assert rows.unstaged() == sorted(each for each, *_ in rows.files("/photos").values())
         assert [match.id for match in rows.words("new", 9)] == [new]

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from searchengine.catalog import Catalog, Changes, NewImage, below, decode, sqlite
+from searchengine.catalog import Catalog, Changes, NewImage, decode, sqlite
 from searchengine.errors import IndexFolderError
-from searchengine.types import Failure, ImageFile
+from searchengine.types import Failure, ImageFile, Scope
 from tests.catalog.toys import INFO, ROOT, apply, failed, files, picture
 
 
@@ -95,11 +95,14 @@ def test_a_wider_root_takes_in_the_narrower_ones(catalog):
     assert failed(catalog) == {"photos/x": "no"}
 
 
-def test_below():
-    assert below("/a/b/c", "/a") == "b/c"
-    assert below("/a", "/a") == ""
-    assert below("/ab", "/a") is None
-    assert below("/a", "/a/b") is None
+def test_a_wider_root_excludes_what_the_narrower_ones_did(catalog):
+    with catalog.writing() as rows:
+        rows.set_scope(ROOT, Scope(("raw/", "/b/c"), include_hidden=True))
+        rows.add_root("/else", Scope(("!x",)))
+        rows.add_root("/", Scope(("tmp",)))
+        assert rows.scopes() == {
+            "/": Scope(("tmp", "/photos/**/raw/", "/photos/b/c", "!/else/**/x"))
+        }
 
 
 def test_readers_answer_while_one_writes(catalog):

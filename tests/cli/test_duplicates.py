@@ -57,7 +57,7 @@ def test_text_says_what_the_copies_take(run: Run, home: Path) -> None:
         f"  {photos / 'small.jpg'}",
     ]
     assert result.stderr == (
-        f"1 near groups; besides the first of each, 1 pictures take {in_units(size)}\n"
+        f"1 near group; besides the first of each, 1 picture takes {in_units(size)}\n"
     )
 
 

@@ -136,6 +136,46 @@ def test_re_embed_changes_the_model(run: Run, tmp_path: Path, other_model: Path)
     assert run("check", "--index", index).exit_code == 0
 
 
+def test_what_is_excluded_stays_out_until_told_otherwise(run: Run, tmp_path: Path) -> None:
+    photos, index = tmp_path / "photos", ("--index", tmp_path / "index")
+    fill(photos, 1)
+    fill(photos / "raw", 1, first=10)
+    fill(photos / ".cache", 1, first=20)
+
+    def counts(*arguments: object) -> tuple[int, int, int, str]:
+        result = run("index", *arguments, *index, "--json")
+        (line,) = json_lines(result)
+        said = [text for text in result.stderr.splitlines() if "images" not in text]
+        return line["added"], line["removed"], line["unchanged"], "\n".join(said)
+
+    as_before = "leaving out raw/ as before; --no-exclude takes everything"
+    assert counts(photos, "--exclude", "raw/") == (1, 0, 0, "")
+    assert counts(photos) == (0, 0, 1, as_before)
+    assert counts() == (0, 0, 1, as_before)
+    assert counts("--quiet") == (0, 0, 1, "")
+    assert counts(photos / "raw") == (0, 0, 0, as_before)
+    assert counts(photos, "--include-hidden") == (1, 0, 1, as_before)
+    assert counts("--no-exclude") == (1, 0, 2, "")
+    assert counts(photos) == (0, 0, 3, "")
+    assert counts(photos, "--no-include-hidden", "--exclude", "/raw") == (0, 2, 1, "")
+    both = run("index", photos, "--exclude", "x", "--no-exclude", *index)
+    assert both.exit_code == 2
+
+
+def test_only_what_is_left_out_of_the_folders_at_hand_is_named(run: Run, tmp_path: Path) -> None:
+    fill(tmp_path / "a", 1)
+    fill(tmp_path / "b" / "c", 1, first=10)
+    index = ("--index", tmp_path / "index")
+    run("index", tmp_path / "a", *index, *(f"--exclude=x{n}" for n in range(9)))
+    run("index", tmp_path / "b", *index, "--exclude", "a\nb", "--exclude", "x0")
+    told = {name: run("index", tmp_path / name, *index).stderr for name in ("a", "b/c", ".")}
+    assert told["a"] == (
+        "leaving out x0, x1, x2, x3, x4, ... as before; --no-exclude takes everything\n"
+    )
+    assert told["b/c"] == "leaving out a\\nb, x0 as before; --no-exclude takes everything\n"
+    assert told["."].startswith("leaving out x0, x1, ")
+
+
 @pytest.mark.slow
 def test_interrupt_keeps_what_is_done(tmp_path: Path) -> None:
     fill(tmp_path / "photos", 800)

@@ -24,13 +24,34 @@ def test_a_folder_that_moved_is_followed_without_encoding_anything(home: Path, r
     index = home / "index"
     (home / "photos").rename(home / "pictures")
     (root,) = json_lines(run("roots", "list", "--index", index, "--json"))
-    assert root == {"folder": str(home / "photos"), "images": 12, "there": False}
+    assert root == {
+        "folder": str(home / "photos"),
+        "images": 12,
+        "there": False,
+        "exclude": [],
+        "include_hidden": False,
+    }
     done = run("roots", "move", home / "photos", home / "pictures", "--index", index)
     assert done.stdout == f"12 images of {home / 'photos'} now below {home / 'pictures'}\n"
     (counts,) = json_lines(run("index", "--index", index, "--json", "--quiet"))
     assert (counts["unchanged"], counts["failed"]) == (12, 1)
     assert counts["added"] == counts["moved"] == counts["removed"] == 0
     assert run("check", "--index", index).exit_code == 0
+
+
+def test_the_list_says_what_is_left_out_of_a_folder(home: Path, run: Run) -> None:
+    index = home / "index"
+    options = ("--exclude", "raw/", "--exclude", "*.tmp", "--include-hidden", "--quiet")
+    run("index", home / "photos", "--index", index, *options)
+    (home / "photos").rename(home / "pictures")
+    run("roots", "move", home / "photos", home / "pictures", "--index", index)
+    (root,) = json_lines(run("roots", "list", "--index", index, "--json"))
+    assert (root["exclude"], root["include_hidden"]) == (["raw/", "*.tmp"], True)
+    (home / "pictures").rename(home / "gone")
+    assert run("roots", "list", "--index", index).stdout == (
+        f"      12 images  {home / 'pictures'}"
+        "  (not there; without raw/, *.tmp; with hidden files)\n"
+    )
 
 
 def test_a_folder_can_be_taken_out(home: Path, run: Run) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from searchengine.errors import IndexChangedError, IndexFolderError
 from searchengine.index import Changes, Index
-from searchengine.types import Failure, ImageFile
+from searchengine.types import Failure, ImageFile, Scope
 from tests.index.toys import ROOT, found, pictures, unit
 
 
@@ -98,3 +98,28 @@ def test_what_changed_meanwhile_is_not_taken_for_ones_own(
     filled.move_root(ROOT, tmp_path)
     with pytest.raises(IndexChangedError):
         filled.write(Changes(removed=[1]))
+
+
+def test_what_belongs_to_a_root_moves_with_it_and_is_forgotten_with_it(
+    filled: Index, folder: Path, tmp_path: Path
+) -> None:
+    scope = Scope(("raw/", "*.tmp"), include_hidden=True)
+    stamp = filled.stamp
+    filled.set_scope(f"{ROOT}/", scope)
+    assert filled.stamp == stamp
+    filled.write(Changes(removed=[1]))  # the object that said it goes on writing
+    filled.move_root(ROOT, tmp_path)
+    with Index.open(folder) as other:
+        assert other.scopes() == {str(tmp_path): scope}
+    filled.remove_root(tmp_path)
+    filled.add_root(tmp_path)
+    assert filled.scopes() == {str(tmp_path): Scope()}
+    with pytest.raises(IndexFolderError, match="not a root folder"):
+        filled.set_scope(ROOT, scope)
+
+
+def test_what_belongs_to_a_new_root_says_nothing_of_a_known_one(index: Index) -> None:
+    index.add_root("/new", Scope(("raw/",)))
+    index.add_root(ROOT, Scope(("raw/",)))
+    index.add_root(f"{ROOT}/a", Scope(("raw/",)))
+    assert index.scopes() == {ROOT: Scope(), "/new": Scope(("raw/",))}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from searchengine.errors import ExchangeError, IndexModelError
 from searchengine.index import Changes, Index, NewImage
 from searchengine.portable import Merged, merge
-from searchengine.types import EncoderSpec, Failure, ImageFile
+from searchengine.types import EncoderSpec, Failure, ImageFile, Scope
 from tests.index.toys import DIM, INFO, SPEC, found, unit
 
 VECTORS = unit(40)
@@ -74,6 +74,26 @@ def test_roots_inside_one_another_are_united(tmp_path: Path) -> None:
     assert merge(other, into) == Merged(same=2)
     assert sorted(into.roots()) == ["/a", "/z"]
     assert into.count == 2
+
+
+def test_new_roots_bring_what_is_left_out_of_them(tmp_path: Path) -> None:
+    other = make(tmp_path / "other", image("a", 1), image("b", 2, root="/more"))
+    into = make(tmp_path / "into", image("c", 3), image("d", 4, root="/more/inside"))
+    for index, root, pattern in (
+        (other, "/photos", "theirs/"),
+        (other, "/more", "raw/"),
+        (into, "/photos", "ours/"),
+        (into, "/more/inside", "*.tmp"),
+    ):
+        index.set_scope(root, Scope((pattern,), include_hidden=index is other))
+    merge(other, into)
+    expected = {
+        "/photos": Scope(("ours/",)),
+        "/more": Scope(("raw/", "/inside/**/*.tmp"), include_hidden=True),
+    }
+    assert into.scopes() == expected
+    merge(other, into)
+    assert into.scopes() == expected
 
 
 def test_a_file_that_one_could_not_read_is_taken_from_the_other(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from searchengine.errors import IndexChangedError, IndexModelError, SearchEngineError
 from searchengine.index import Index
-from searchengine.ingest import ingest
+from searchengine.ingest import Selection, ingest
 from searchengine.watching import Timing, watch
 from searchengine.watching.events import Events
 from tests.fakes import FakeEncoder
@@ -98,6 +98,16 @@ def test_pictures_that_come_change_move_and_go_are_noticed(watched: Watched) -> 
     (watched.photos / "0000.jpg").write_bytes(jpeg(8))
     until(lambda: watched.index.files(str(watched.photos))["0000.jpg"] != ids["0000.jpg"])
     assert not watched.raised
+
+
+def test_what_was_excluded_stays_out(watched: Watched) -> None:
+    fill(watched.photos / "raw", 1, first=20)
+    ingest(watched.index, FakeEncoder, [watched.photos], Selection(exclude=["raw/"]))
+    watched.start()
+    fill(watched.photos / "raw", 1, first=30)
+    fill(watched.photos, 1, first=40)
+    watched.holds(4)
+    assert "0040.jpg" in watched.index.files(str(watched.photos))
 
 
 def test_new_folders_are_watched_too(watched: Watched) -> None:
