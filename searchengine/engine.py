@@ -136,7 +136,10 @@ class SearchEngine:
         progress: Progress = lambda done, total: None,
         stop: threading.Event | None = None,
     ) -> Report:
-        """Add picture folders, or bring them up to date; see `searchengine.ingest.ingest`."""
+        """Add picture folders, or bring them up to date; see `searchengine.ingest.ingest`.
+
+        What `selection` excludes, or that hidden files are wanted, is remembered of each folder.
+        """
         from searchengine.ingest import ingest
 
         return ingest(

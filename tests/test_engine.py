@@ -18,6 +18,7 @@ from searchengine.encoders.reference import EMBEDDINGS
 from searchengine.errors import IndexFolderError, IndexModelError, ModelError, QueryError
 from searchengine.filters import Filters
 from searchengine.index import Index
+from searchengine.ingest import Selection
 from searchengine.query import Part, SearchOptions
 from searchengine.types import EncoderSpec
 from tests.pictures import fill, jpeg
@@ -119,6 +120,16 @@ def test_refresh_brings_every_folder_up_to_date(tmp_path: Path) -> None:
         fill(tmp_path / "b", 1, first=9)
         report = engine.refresh()
     assert (report.added, report.unchanged) == (1, 2)
+
+
+def test_a_refresh_leaves_out_what_was_excluded(tmp_path: Path) -> None:
+    for number, name in enumerate(("a", "a/raw")):
+        fill(tmp_path / name, 2, first=10 * number)
+    with SearchEngine.open(tmp_path / "index") as engine:
+        engine.index(tmp_path / "a", selection=Selection(exclude=["raw/"]))
+        report = engine.refresh(selection=Selection(retry_failed=True))
+        assert (report.added, report.unchanged) == (0, 2)
+        assert engine.refresh(selection=Selection(exclude=())).added == 2
 
 
 def test_a_photograph_and_its_rotated_twin_are_the_same(tmp_path: Path) -> None:
