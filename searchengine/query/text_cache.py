@@ -47,10 +47,21 @@ class TextCache:
             (fingerprint, _storable(text), vector.astype(np.float32).tobytes())
             for text, vector in vectors.items()
         ]
-        with suppress(OSError, sqlite3.Error), self._database() as database:
-            database.executemany("INSERT OR REPLACE INTO texts VALUES (?, ?, ?)", rows)
-            old = "DELETE FROM texts WHERE rowid <= (SELECT max(rowid) FROM texts) - ?"
-            database.execute(old, (KEPT,))
+        try:
+            with self._database() as database:
+                database.executemany("INSERT OR REPLACE INTO texts VALUES (?, ?, ?)", rows)
+                old = "DELETE FROM texts WHERE rowid <= (SELECT max(rowid) FROM texts) - ?"
+                database.execute(old, (KEPT,))
+        except (OSError, sqlite3.OperationalError):
+            pass  # no such folder, locked, or the disk is full
+        except sqlite3.DatabaseError:
+            self._discard()
+
+    def _discard(self) -> None:
+        """Remove a damaged file, so that the next one begins anew."""
+        if self._path is not None:
+            with suppress(OSError):
+                self._path.unlink()
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
@@ -58,6 +69,8 @@ class TextCache:
             raise FileNotFoundError("no cache")
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(self._path, timeout=_WAIT)) as database, database:
+            # Waiting for the disk would take longer than encoding a text does.
+            database.execute("PRAGMA synchronous = OFF")
             database.execute(_TABLE)
             yield database
 

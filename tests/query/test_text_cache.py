@@ -41,10 +41,11 @@ def test_without_a_path_nothing_is_kept() -> None:
 
 
 @pytest.mark.parametrize("content", [b"not a database", b"SQLite format 3\0" + b"\xff" * 5000])
-def test_a_damaged_file_is_ignored(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_file_is_ignored_and_made_anew(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "texts.db"
     path.write_bytes(content)
     assert not keeps(TextCache(path))
+    assert keeps(TextCache(path))
 
 
 @pytest.mark.parametrize("blob", [b"odd", "text", 7, None])
