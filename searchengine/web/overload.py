@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Annotated
 
 import anyio
@@ -121,6 +121,18 @@ The wait is on the event loop; a `def` route gets its thread after it. The slot 
 the function returns, before the answer is sent: a slow client holds none. A route that reads its
 own body does that in a dependency that stands before this one, for the same reason.
 """
+
+
+Enter = Callable[[], AbstractAsyncContextManager[None]]
+"""Waits for a slot and holds it, in an `async with`."""
+
+
+async def _slots(request: Request) -> Enter:
+    return lambda: limiter(request.app).slot(_leaving(request))
+
+
+Slots = Annotated[Enter, Depends(_slots)]
+"""The same for a route, `async def`, that finds out by itself whether it needs a slot."""
 
 
 def _leaving(request: Request) -> Leaving | None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Final, NamedTuple
 
 from searchengine.engine import SearchEngine
@@ -14,11 +15,22 @@ from searchengine.index import Index
 from searchengine.query import Request, SearchOptions
 from searchengine.query.arranging import NO_DATE, Grouping, Order, arrange
 from searchengine.types import Hit, IndexedImage
-from searchengine.web.results import MOST_HITS, MOST_IDS, Cursor, Ranking, Rankings, digest, short
+from searchengine.web.results import (
+    MOST_HITS,
+    MOST_IDS,
+    Ask,
+    Cursor,
+    NotKnownError,
+    Ranking,
+    Rankings,
+    digest,
+    short,
+)
 
 _ARRANGED: Final = 4000  # relevant hits put in another order, the best ones: a second's work
 _NEAREST: Final = 1000  # the same where relevance is not judged
 _COUNTED: Final = 1000  # relevant hits that are counted before the first page is shown
+_FIRST: Final = 150  # hits that are as good as free: the engine orders 200, and copies go
 _FOLDED: Final = 2000  # hits among which copies are looked for, which takes the square of it
 
 
@@ -87,14 +99,30 @@ class Pages:
             QueryError: there is no answer.
             Problem: 400, the cursor is not one of this request.
         """
+        return self._page(engine, asked, only_known=False)
+
+    def known_page(self, engine: SearchEngine, asked: Asked) -> Page | None:
+        """The same where it takes no search: it is known. With filters, it never is.
+
+        Raises:
+            Problem: 400, the cursor is not one of this request.
+        """
+        if asked.filters:
+            return None  # to count what passes them is much of the work
+        try:
+            return self._page(engine, asked, only_known=True)
+        except NotKnownError:
+            return None
+
+    def _page(self, engine: SearchEngine, asked: Asked, *, only_known: bool) -> Page:
         request = asked.request
         if request is None:
-            return self._browsed(engine.catalog, asked)
+            return self._browsed(engine.catalog, asked, only_known)
         if asked.is_arranged and asked.options.min_relevance is None:
             asked = replace(asked, options=replace(asked.options, min_relevance="likely"))
-        return self._searched(engine, asked, request)
+        return self._searched(engine, asked, request, only_known)
 
-    def _browsed(self, index: Index, asked: Asked) -> Page:
+    def _browsed(self, index: Index, asked: Asked, only_known: bool) -> Page:
         allowed = index.matching(asked.filters) if asked.filters else None
         total = index.count if allowed is None else len(allowed)
         stamp = short(index.stamp)
@@ -102,7 +130,11 @@ class Pages:
         end = here.offset + asked.limit
         ranking = self._ids.get(asked.ranking, stamp, here.stamp)
         by_folder = asked.by == "folder"
-        ranking.reach(end + 1, lambda count: index.newest(allowed, 0, count, by_folder=by_folder))
+
+        def newest(count: int) -> list[int]:
+            return index.newest(allowed, 0, count, by_folder=by_folder)
+
+        ranking.reach(end + 1, None if only_known else newest)
         self._ids.count(ranking)
         ids = ranking.items[here.offset : end]
         images = {image.id: image for image in index.images(ids)}
@@ -113,14 +145,16 @@ class Pages:
         ]
         return Page(shown, _next(here, end, ranking, len(ranking.items)), None, total)
 
-    def _searched(self, engine: SearchEngine, asked: Asked, request: Request) -> Page:
+    def _searched(
+        self, engine: SearchEngine, asked: Asked, request: Request, only_known: bool
+    ) -> Page:
         index = engine.catalog
         total = len(index.matching(asked.filters)) if asked.filters else index.count
         stamp = short(index.stamp)
         here = _start(asked, stamp)
         end = here.offset + asked.limit
         ranking = self._hits.get(asked.ranking, stamp, here.stamp)
-        reach = _Reach(engine, asked.options, request, ranking)
+        reach = _Reach(engine, asked.options, request, ranking, total, only_known)
         if asked.is_arranged:
             reach.relevant(_ARRANGED)
         else:
@@ -155,6 +189,9 @@ class _Reach:
     options: SearchOptions
     request: Request
     ranking: Ranking[Hit]
+    total: int
+    """Images that may be hits."""
+    only_known: bool
 
     def __call__(self, count: int) -> None:
         """Know at least so many hits, or all.
@@ -162,10 +199,11 @@ class _Reach:
         Copies are folded among the first ones only. Of what comes later, those of the first ones
         are left out.
         """
-        self.ranking.reach(min(count, _FOLDED), lambda n: self._search(n, self.options), _FOLDED)
+        # One less than all: that a first page is not the end stays for the last one to say.
+        first = max(count, min(_FIRST, self.total - 1))
+        self.ranking.reach(min(first, _FOLDED), self._asking(self.options), _FOLDED)
         if count > _FOLDED:
-            options = replace(self.options, collapse=False)
-            self.ranking.reach(count, lambda n: self._search(n, options))
+            self.ranking.reach(count, self._asking(replace(self.options, collapse=False)))
 
     def relevant(self, most: int) -> None:
         """Know all relevant hits, or the `most` best; fewer where relevance is not judged."""
@@ -176,7 +214,10 @@ class _Reach:
                 return
             count = min(2 * count, most)
 
-    def _search(self, count: int, options: SearchOptions) -> list[Hit]:
+    def _asking(self, options: SearchOptions) -> Ask[Hit] | None:
+        return None if self.only_known else partial(self._search, options)
+
+    def _search(self, options: SearchOptions, count: int) -> list[Hit]:
         return self.engine.search(
             None,
             count,

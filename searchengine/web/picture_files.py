@@ -19,8 +19,18 @@ _FOLDER: Final = sum(
 _FROM_FOLDER: Final = os.open in os.supports_dir_fd
 
 
-class _Elsewhere(Problem):
-    """The name leads out of its folder."""
+class _Swapped(Problem):
+    """The name is no longer that of a picture."""
+
+    is_refusal = True
+
+
+class _Elsewhere(_Swapped):
+    """It leads out of its folder."""
+
+
+class _NotRegularError(OSError):
+    """It is a pipe, a device, a folder."""
 
 
 def open_inside(file: ImageFile) -> BinaryIO:
@@ -101,7 +111,7 @@ def _opened(descriptor: int) -> BinaryIO:
 
 def _require_regular(state: os.stat_result) -> None:
     if not stat.S_ISREG(state.st_mode):
-        raise OSError(None, "not a regular file any more")
+        raise _NotRegularError(None, "not a regular file any more")
 
 
 def _gone(file: ImageFile, error: Exception) -> Problem:
@@ -114,7 +124,8 @@ def _gone(file: ImageFile, error: Exception) -> Problem:
             return Problem(404, f"the folder {root} is empty; is its drive mounted?")
         return Problem(404, f"{_shown(file)} is not there any more; refresh the index")
     reason = (isinstance(error, OSError) and error.strerror) or str(error)
-    return Problem(404, f"{_shown(file)} cannot be opened: {reason.lower()}")
+    kind = _Swapped if isinstance(error, _NotRegularError) else Problem
+    return kind(404, f"{_shown(file)} cannot be opened: {reason.lower()}")
 
 
 def _is_empty(folder: str) -> bool:

@@ -47,6 +47,9 @@ class Problem(Exception):  # noqa: N818  (RFC 9457's own word)
     document.
     """
 
+    is_refusal = False
+    """Whether somebody may be trying what should not be; it is logged."""
+
     def __init__(
         self,
         status: int,
@@ -144,7 +147,7 @@ async def _answer_problem(request: Request, error: Exception) -> Response:
     """Answer with the problem itself."""
     if not isinstance(error, Problem):
         raise error
-    if error.status in _REFUSALS:
+    if error.status in _REFUSALS or error.is_refusal:
         log_refusal(request.scope, f"{error.status}, {error.detail}")
     return error.response()
 

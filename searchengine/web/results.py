@@ -34,6 +34,10 @@ _DIGITS: Final = 16  # of a digest, or of a stamp
 _DEEPEST: Final = 2**40
 
 
+class NotKnownError(Exception):
+    """What is kept does not answer it."""
+
+
 class Ranking(Generic[Item]):
     """The first items of a ranking, and whether they are all. Safe between threads."""
 
@@ -48,8 +52,16 @@ class Ranking(Generic[Item]):
         self._asked = 0
         self._lock = threading.Lock()
 
-    def reach(self, count: int, ask: Ask[Item], most: int | None = None) -> None:
-        """Know at least `count` items, or all; `ask` is asked for `most`, unless for `count`."""
+    def reach(self, count: int, ask: Ask[Item] | None, most: int | None = None) -> None:
+        """Know at least `count` items, or all; `ask` is asked for `most`, unless for `count`.
+
+        Raises:
+            NotKnownError: they are not known yet, and there is nobody to ask.
+        """
+        if self.complete or len(self.items) >= count:
+            return
+        if ask is None:
+            raise NotKnownError
         most = self._longest if most is None else most
         with self._lock:
             while not self.complete and len(self.items) < count:

@@ -20,6 +20,7 @@ from fastapi import FastAPI
 
 from searchengine.errors import SearchEngineError
 from searchengine.web.app import create_app
+from searchengine.web.connection import Connection
 from searchengine.web.settings import Settings
 
 _CONNECTIONS: Final = 1  # whole seconds in which requests may be answered still
@@ -105,7 +106,7 @@ class _Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                http="h11",
+                http=Connection,
                 ws="none",
                 backlog=_BACKLOG,
                 timeout_graceful_shutdown=_CONNECTIONS,

@@ -413,12 +413,14 @@ def test_a_body_that_stands_still_is_ended(
     assert len(caplog.records) == 1
 
 
-def test_a_body_that_trickles_is_ended_unless_it_is_an_upload(
+def test_a_body_that_trickles_is_ended_unless_it_is_an_upload_that_is_fast_enough(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bodies, "STALL_SECONDS", 0.2)
     trickle = [b" "] * 15 + [b""]
     assert ask(guarded(), "/api/search", [OURS, JSON], "POST", trickle, pause=0.02).status == 408
+    assert ask(guarded(), "/api/uploads", [OURS], "POST", trickle, pause=0.02).status == 408
+    monkeypatch.setattr(bodies, "SLOWEST", 10)
     assert ask(guarded(), "/api/uploads", [OURS], "POST", trickle, pause=0.02).status == 200
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from starlette.testclient import TestClient
 
 from searchengine import SearchEngine
 from searchengine.web.app import create_app
+from searchengine.web.overload import limiter
 from searchengine.web.settings import Settings
 from tests.pictures import fill, jpeg
 from tests.web.conftest import client_of, found, ids
@@ -83,7 +85,7 @@ def test_a_deep_page_does_not_rank_everything_anew(
 
     monkeypatch.setattr(SearchEngine, "search", counted)
     assert len(pages(client, text="a deep sea", limit=1)) == 12
-    assert asked == [2, 4, 8, 16]
+    assert asked == [11, 22]  # all but one, as if there were many; then the rest
 
 
 def test_nothing_asked_is_all_images_the_newest_first(client: TestClient) -> None:
@@ -266,3 +268,20 @@ def test_a_change_of_the_index_is_seen_by_a_new_search_but_not_by_the_next_page(
             assert len(after["hits"]) == len(before["hits"]) + 1
             assert after["version"] != before["version"]
         app.state.library.close()
+
+
+def test_what_is_known_does_not_wait_for_searches(home: Path) -> None:
+    app = create_app(
+        {"index": home / "index"}, Settings(cache=home / "cache", concurrency=1, waiting=0), "cpu"
+    )
+    with client_of(app) as client:
+        first = found(client, text="a red boat", limit=5)
+        browsed = found(client, limit=5)
+        limiter(app)._slots = anyio.Semaphore(0)  # somebody has them all
+        assert ids(found(client, text="a red boat", limit=5)) == ids(first)
+        assert ids(found(client, limit=5)) == ids(browsed)
+        following = found(client, text="a red boat", limit=5, cursor=first["next"])
+        assert [hit["rank"] for hit in following["hits"]] == [6, 7, 8, 9, 10]
+        for asked in ({"text": "a blue boat"}, {"filters": {"types": ["JPEG"]}}):
+            assert client.post("/api/search", json=asked).status_code == 503
+    app.state.library.close()
