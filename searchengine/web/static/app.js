@@ -153,9 +153,8 @@ class Page {
       if (how === 'pop') this.search(true);
       else this.soon();
     }
-    if (state.view === null) {
-      if (this.viewer.isOpen) this.viewer.hide();
-    } else this.viewer.show(state.view);
+    if (state.view !== null) this.viewer.show(state.view);
+    else if (this.viewer.isOpen) this.viewer.hide();
   }
 
   showed(id) {
@@ -176,8 +175,8 @@ class Page {
     this.soon.cancel();
     this.asked = searchOf(state);
     this.abort?.abort();
-    const mine = new AbortController();
-    this.abort = mine;
+    const mine = this.abort = new AbortController();
+    byId('grid').ariaBusy = 'true'; // at once, for those who cannot see that the page waits
     hush();
     const waits = setTimeout(() => this.waiting(true), PATIENCE);
     try {
@@ -230,12 +229,14 @@ class Page {
     const { hits, found, total, next } = this.result;
     this.grid.append(more);
     this.grid.setDone(!next);
+    if (this.viewer.isOpen) this.viewer.tellPlace(); // it may have been opened before its hits came
     const all = found ?? total;
     byId('shown').textContent =
       hits.length && hits.length < all ? `${amount(hits.length)} of ${amount(all)}` : '';
   }
 
   waiting(on) {
+    byId('grid').ariaBusy = String(on);
     document.body.classList.toggle('waiting', on);
     byId('skeleton').hidden = !on || this.grid.hits.length > 0;
   }

@@ -172,14 +172,13 @@ function choices(title, key, items) {
  */
 function histogram(bars, chosen, pick) {
   const most = Math.max(...bars.map(({ count }) => count));
-  const says = h('output', { class: 'says' }, `${bars[0].name} to ${bars.at(-1).name}`);
+  const says = h('output', { class: 'says' }, spanName(bars[0], bars.at(-1)));
   const range = { from: 0, to: 0 };
   const show = () => {
     const [low, high] = [range.from, range.to].toSorted((a, b) => a - b);
     buttons.forEach((button, at) => button.classList.toggle('chosen', at >= low && at <= high));
     const sum = bars.slice(low, high + 1).reduce((total, { count }) => total + count, 0);
-    const names = low === high ? bars[low].name : `${bars[low].name} to ${bars[high].name}`;
-    says.textContent = `${names}: ${counted(sum, 'picture')}`;
+    says.textContent = `${spanName(bars[low], bars[high])}: ${counted(sum, 'picture')}`;
     return [bars[low], bars[high]];
   };
   const move = (at, stretch) => {
@@ -242,6 +241,9 @@ function dragging(box, buttons, range, show, pick) {
   });
   box.addEventListener('pointercancel', () => { held = false; });
 }
+
+const spanName = (first, last) =>
+  (first === last ? first.name : `${first.name} to ${last.name}`);
 
 /** The month that a date lies in, of a year its first one. */
 const startOf = (date) => (date.length === 4 ? `${date}-01` : date);
