@@ -143,6 +143,7 @@ export class FilterBar {
 }
 
 const section = (title, ...children) => h('section', {}, h('h2', {}, title), ...children);
+const spanName = (first, last) => (first === last ? first.name : `${first.name} to ${last.name}`);
 
 /** Buttons that are on or off, the first few and the ones that are on at once. */
 function choices(title, key, items) {
@@ -241,9 +242,6 @@ function dragging(box, buttons, range, show, pick) {
   });
   box.addEventListener('pointercancel', () => { held = false; });
 }
-
-const spanName = (first, last) =>
-  (first === last ? first.name : `${first.name} to ${last.name}`);
 
 /** The month that a date lies in, of a year its first one. */
 const startOf = (date) => (date.length === 4 ? `${date}-01` : date);
