@@ -25,7 +25,7 @@ PHOTOGRAPHS = {
     *("hubble_deep_field.jpg", "moon.png", "motorcycle_left.png", "page.png", "retina.jpg"),
     "rocket.jpg",
 }
-QUERIES = ("a cup of coffee", "a rocket", "a temple in China", "a motorcycle", "a flower")
+QUERIES = ("a flower", "a motorcycle", "a temple in China", "a rocket", "a cup of coffee")
 
 
 def main() -> int:
