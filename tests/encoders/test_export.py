@@ -32,6 +32,8 @@ from searchengine.errors import ModelError
 from tests.encoders.helpers import assert_unit, model_error, noise
 from tests.models import CLIP_CONFIG, DIM
 
+pytestmark = pytest.mark.slow
+
 TAG = "ViT-B-32/laion2b_s34b_b79k"
 TINY = "searchengine-test-tiny"
 TINY_CONFIG = {
