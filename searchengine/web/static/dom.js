@@ -193,8 +193,9 @@ export function statusOf(state, { judged, good_match: good, found, total, query,
   if (judged && good === false) {
     return `No good match for “${query || state.text}”. The nearest pictures are below.`;
   }
-  if (found !== null && found !== undefined) return counted(found, 'picture');
-  return `${counted(total, 'picture')}, best match first`;
+  const all = counted(found ?? total, 'picture');
+  const arranged = state.sort === 'date' || state.group || state.minRelevance;
+  return arranged ? all : `${all}, best match first`;
 }
 
 /**

@@ -166,7 +166,8 @@ export class Viewer {
   }
 
   fail(words) {
-    this.notice.textContent = words;
+    // That it is gone says more than that it cannot be shown, whichever comes first.
+    if (this.notice.textContent !== GONE) this.notice.textContent = words;
     this.picture.classList.add('broken');
   }
 

@@ -195,7 +195,13 @@ def test_the_original_opens_in_a_tab(page: Page) -> None:
 
 def test_a_picture_that_is_gone_is_said_plainly(page: Page, faults: Faults) -> None:
     faults.allow("404")
+    held: list[Any] = []
+    page.route("**/987654/thumbnail?*", lambda route: held.append(route))  # noqa: PLW0108
     page.goto("/?view=987654")
+    expect(viewer(page)).to_contain_text("This picture is no longer in the index.")
+    held[0].continue_()
+    expect(page.locator(".viewer-picture.broken")).to_have_count(1)
+    page.evaluate("() => fetch('/api/health')")
     expect(viewer(page)).to_contain_text("This picture is no longer in the index.")
     page.keyboard.press("Escape")
     expect(viewer(page)).to_be_hidden()
