@@ -72,7 +72,7 @@ class Collection:
         if feedback:
             marked = self.index.embeddings(feedback.ids)
             pull = marks.Pull(feedback, marked, query.embedding, self.sample)
-        ranker = Ranker(self.index, self.judge, [query.text], pull=pull)
+        ranker = Ranker(self.index, self.judge, {query.text: 1.0}, pull=pull)
         return ranker.rank(Composed(query.embedding), None, WINDOW)
 
     def described(self, words: int | None, count: int) -> list[Query]:

@@ -147,7 +147,10 @@ def ablate(engine: SearchEngine, captions: dict, present: list[str], relevant: d
             judge = bands.Judge(reference, True, hubness=hubness, said=said)
             keys.append(
                 np.stack(
-                    [judge([t], row, evidence)[0] for t, row in zip(texts, cosines, strict=True)]
+                    [
+                        judge({text: 1.0}, row, evidence)[0]
+                        for text, row in zip(texts, cosines, strict=True)
+                    ]
                 )
             )
         of_own = np.take_along_axis(keys[0], own[:, None], 1)

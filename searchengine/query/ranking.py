@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -41,7 +41,8 @@ class Ranker:
 
     index: Index
     judge: Judge | None = None
-    texts: Sequence[str] = ()
+    texts: Mapping[str, float] = field(default_factory=dict)
+    """What was asked for in words, with the weights."""
     reorders: bool = True
     """Whether what the judge says changes the order, or only the relevance."""
     pull: Pull | None = None

@@ -9,7 +9,7 @@ photographs and measures it on others.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -65,17 +65,21 @@ class Judge:
     """How much of each step counts in the order; less in measurements of what it brings."""
 
     def __call__(
-        self, texts: Sequence[str], cosines: Scores, evidence: Evidence
+        self, texts: Mapping[str, float], cosines: Scores, evidence: Evidence
     ) -> tuple[Scores, Scores | None]:
         """What to order n pictures with (n,) cosines by, and the probabilities that they fit.
 
-        Those are None where it cannot be told: there is no text, or a word that is not known.
+        `texts` come with their weights. The probabilities are None where they cannot be told:
+        there is no text, or a word that is not known.
         """
-        words = [word for text in texts for word in keywords(text)][:_WORDS]
+        weighted = [(word, texts[text]) for text in texts for word in keywords(text)][:_WORDS]
+        words = [word for word, _ in weighted]
         if not words or not (self.closed or all(map(self.reference.knows, words))):
             return cosines, None
         shares = [self.reference.share_that_says(word, evidence) for word in words]
-        said = np.mean([np.log(share + FLOOR) for share in shares], axis=0)
+        logs = [np.log(share + FLOOR) for share in shares]
+        weights = np.array([weight for _, weight in weighted], np.float32)
+        said = np.asarray(np.average(logs, axis=0, weights=weights), np.float32)
         if all(is_short(text) for text in texts):
             order = cosines + self.said * NAME.said / NAME.cosine * said
             return order, NAME(cosines, said)
@@ -113,7 +117,7 @@ class Penalty:
         cosines = np.asarray(images @ part.embedding)
         if part.text is None or self._judge is None or evidence is None:
             return cosines
-        return self._judge([part.text], cosines, evidence)[0]
+        return self._judge({part.text: 1.0}, cosines, evidence)[0]
 
 
 def bands(probabilities: Sequence[float]) -> list[Relevance]:

@@ -98,9 +98,13 @@ class Request:
             raise QueryError("the query is empty; describe what the picture shows")
 
     @property
-    def texts(self) -> list[str]:
-        """What the pictures should show, in words."""
-        return [part.text for part in self.plus if part.text is not None]
+    def texts(self) -> dict[str, float]:
+        """What the pictures should show, in words, with the weights."""
+        weights: dict[str, float] = {}
+        for part in self.plus:
+            if part.text is not None:
+                weights[part.text] = weights.get(part.text, 0.0) + part.weight
+        return weights
 
     @property
     def typed(self) -> list[str]:

@@ -36,7 +36,7 @@ def pull(index, feedback: Feedback) -> Pull:
 
 
 def rank(index, feedback=None, judge=None, count=N):
-    ranker = Ranker(index, judge, ["dog"], True, feedback and pull(index, feedback))
+    ranker = Ranker(index, judge, {"dog": 1.0}, True, feedback and pull(index, feedback))
     return ranker.rank(Composed(QUERY), None, count)
 
 

@@ -38,7 +38,7 @@ def test_without_a_judge_the_order_is_that_of_the_cosine(index) -> None:
 
 @pytest.mark.parametrize("away", [(), (Away(images(1, 6)[0], 1.0, "cat"),)])
 @pytest.mark.parametrize("judge", [None, JUDGE])
-@pytest.mark.parametrize("texts", [["dog"], ["a dog and a boat on the sea shore"]])
+@pytest.mark.parametrize("texts", [{"dog": 1.0}, {"a dog and a boat on the sea shore": 1.0}])
 def test_a_longer_ranking_begins_like_a_shorter_one(index, away, judge, texts) -> None:
     query = Composed(QUERY.direction, away)
     ranker = Ranker(index, judge, texts)
@@ -52,7 +52,7 @@ def test_a_longer_ranking_begins_like_a_shorter_one(index, away, judge, texts) -
 
 
 def test_a_judge_that_may_not_reorder_tells_relevance_only(index) -> None:
-    places = Ranker(index, JUDGE, ["dog"], reorders=False).rank(QUERY, None, N)
+    places = Ranker(index, JUDGE, {"dog": 1.0}, reorders=False).rank(QUERY, None, N)
     assert [each.id for each in places] == [each.id for each in Ranker(index).rank(QUERY, None, N)]
     assert None not in {each.relevance for each in places}
 
@@ -65,7 +65,7 @@ def test_what_is_excluded_comes_later(index) -> None:
 
 
 def test_an_image_singled_out_has_the_cosine_and_the_band_of_its_own(index) -> None:
-    ranker = Ranker(index, JUDGE, ["dog"])
+    ranker = Ranker(index, JUDGE, {"dog": 1.0})
     listed = {each.id: each for each in ranker.rank(QUERY, None, N)}
     for place in ranker.singled_out(QUERY, [3, 999_999, 440]):
         assert place.cosine == pytest.approx(listed[place.id].cosine, abs=1e-3)

@@ -67,4 +67,4 @@ def test_quotations_are_filters_and_the_encoder_reads_all(
 def test_examples_are_the_ids_of_both_sides() -> None:
     request = Request((Part(3), Part("x"), Part(Path("a.jpg"))), (Part(5), Part(b"")))
     assert request.examples == [3, 5]
-    assert request.texts == ["x"]
+    assert request.texts == {"x": 1.0}
