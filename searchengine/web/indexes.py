@@ -11,6 +11,7 @@ from fastapi import APIRouter, Path, Query, Request
 
 from searchengine import __version__
 from searchengine.errors import SearchEngineError
+from searchengine.web.folders import has_entries
 from searchengine.web.library import Library, Served
 from searchengine.web.replies import (
     FailuresReply,
@@ -79,15 +80,8 @@ def health(name: Name, library: Served, request: Request) -> Json:
 
 def _root(path: str, images: int) -> RootReply:
     name = os.path.basename(path) or path
-    return {"path": path, "name": name, "reachable": _can_be_listed(path), "images": images}
-
-
-def _can_be_listed(path: str) -> bool:
-    try:
-        with os.scandir(path):
-            return True
-    except OSError:
-        return False
+    reachable = has_entries(path) is not None
+    return {"path": path, "name": name, "reachable": reachable, "images": images}
 
 
 def _job(request: Request, name: str) -> dict[str, Any] | None:

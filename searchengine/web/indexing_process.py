@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from searchengine.errors import SearchEngineError
+from searchengine.web.folders import has_entries
 
 Message: TypeAlias = dict[str, Any]
 """One of {"done", "total"}, {"report", "absent"}, {"error"}."""
@@ -100,7 +101,7 @@ def _run(pipe: Connection, folder: str, device: str, retry_failed: bool) -> None
     try:
         with SearchEngine.open(folder, device=device, create=False) as engine:
             roots = engine.catalog.roots()
-            there = [root for root in roots if _has_entries(root)]
+            there = [root for root in roots if has_entries(root)]
             report = engine.index(
                 *(there or roots),  # where none is there, the error says what to do
                 selection=Selection(retry_failed=retry_failed),
@@ -112,13 +113,6 @@ def _run(pipe: Connection, folder: str, device: str, retry_failed: bool) -> None
     else:
         absent = [root for root in roots if root not in there]
         _tell(pipe, {"report": asdict(report), "absent": absent})
-
-
-def _has_entries(folder: str) -> bool:
-    """Whether a folder can be listed and holds anything; that of an unmounted drive does not."""
-    with suppress(OSError), os.scandir(folder) as entries:
-        return next(entries, None) is not None
-    return False
 
 
 def _obey(pipe: Connection, stop: threading.Event) -> None:

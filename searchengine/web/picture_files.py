@@ -7,6 +7,7 @@ import stat
 from typing import BinaryIO, Final
 
 from searchengine.types import ImageFile
+from searchengine.web.folders import has_entries
 from searchengine.web.problems import Problem
 
 # Of a pipe that took the place of a picture, O_NONBLOCK opens without waiting for a writer.
@@ -120,19 +121,12 @@ def _gone(file: ImageFile, error: Exception) -> Problem:
     if not os.path.isdir(file.root):
         return Problem(404, f"the folder {root} is not there; is its drive mounted?")
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        if _is_empty(file.root):
+        if has_entries(file.root) is False:
             return Problem(404, f"the folder {root} is empty; is its drive mounted?")
         return Problem(404, f"{_shown(file)} is not there any more; refresh the index")
     reason = (isinstance(error, OSError) and error.strerror) or str(error)
     kind = _Swapped if isinstance(error, _NotRegularError) else Problem
     return kind(404, f"{_shown(file)} cannot be opened: {reason.lower()}")
-
-
-def _is_empty(folder: str) -> bool:
-    try:
-        return not os.listdir(folder)
-    except OSError:
-        return False
 
 
 def _shown(file: ImageFile) -> str:
