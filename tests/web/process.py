@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,9 @@ class Server:
             given = {"Content-Type": "application/json"} | given
         call = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
-            call.request(method, path, body, given)
+            # It may be refused before all of it was sent.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                call.request(method, path, body, given)
             answer = call.getresponse()
             return Answer(answer.status, dict(answer.getheaders()), answer.read())
         finally:
