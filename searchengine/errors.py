@@ -17,6 +17,10 @@ class IndexFolderError(SearchEngineError):
     """An index folder cannot be opened, read or written, or is not an index."""
 
 
+class StoreError(SearchEngineError):
+    """A vector store cannot be reached, refuses what it is asked, or is full."""
+
+
 class IndexModelError(SearchEngineError):
     """The index was made by another model than the one asked for."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +79,22 @@ class ImageInfo:
     phash: int | None = None
     """Perceptual hash, 64 bits as a signed integer; `BLANK_PHASH` for a picture that says too
     little to have one; None where it has not been computed."""
+
+
+class Facts(NamedTuple):
+    """What a filter may ask of an image and what never changes while its content stays the same.
+
+    A store that filters by itself keeps a copy of these. Of what can change besides, such as the
+    folder or the captions, only the catalog is asked.
+    """
+
+    size: int
+    width: int
+    height: int
+    format: str
+    taken_at: str | None = None
+    camera: str | None = None
+    lens: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
