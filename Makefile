@@ -3,12 +3,15 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# A Milvus server for the tests: its package wants versions of its own.
+MILVUS := .milvus/bin/milvus-server
+ENGINE_TESTS := tests/catalog tests/index tests/query
 INDEX ?= indexes/demo
 FOLDER ?=
 QUERY ?= a dog
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-all lint check bench docs clean
+.PHONY: help install demo serve test test-all test-postgres lint check bench docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -25,6 +28,10 @@ $(VENV)/.installed-dev: pyproject.toml | $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
+$(MILVUS): | $(BIN)/python
+	$(PYTHON) -m venv .milvus
+	.milvus/bin/pip install --quiet --disable-pip-version-check 'milvus==2.3.5'
+
 install: $(VENV)/.installed  ## set up .venv with what searching needs
 
 demo: install  ## index real photographs and search them: make demo FOLDER=~/Pictures QUERY="a dog"
@@ -36,8 +43,11 @@ serve: install  ## open the page over an index: make serve INDEX=indexes/demo
 test: $(VENV)/.installed-dev  ## run the fast tests (two minutes on two cores)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
-test-all: $(VENV)/.installed-dev  ## run every test
+test-all: $(VENV)/.installed-dev $(MILVUS)  ## run every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "slow or not slow"
+
+test-postgres: $(VENV)/.installed-dev  ## run the tests of the engine with its catalog on PostgreSQL
+	OMP_NUM_THREADS=1 SEARCHENGINE_TEST_CATALOG=postgresql $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not sqlite" $(ENGINE_TESTS)
 
 lint: $(VENV)/.installed-dev  ## ruff and mypy
 	$(BIN)/ruff check .

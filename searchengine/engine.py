@@ -26,6 +26,7 @@ from searchengine.query import (
     SearchOptions,
     TextCache,
 )
+from searchengine.scale.opening import create_index, open_index
 from searchengine.types import Encoder, Hit, Progress
 
 if TYPE_CHECKING:  # reading pictures is imported when pictures are read: a text query is faster
@@ -69,8 +70,8 @@ class SearchEngine:
         """
         folder = Path(folder).expanduser()
         if not create or Index.exists(folder):
-            return cls(Index.open(folder, encoders.find(model).spec if model else None), device)
-        return cls(Index.create(folder, encoders.find(model or DEFAULT_MODEL).spec), device)
+            return cls(open_index(folder, encoders.find(model).spec if model else None), device)
+        return cls(create_index(folder, encoders.find(model or DEFAULT_MODEL).spec), device)
 
     @staticmethod
     def exists(folder: str | Path) -> bool:
@@ -94,7 +95,7 @@ class SearchEngine:
         from searchengine.reembedding import re_embed
 
         found = encoders.find(model)
-        with Index.open(Path(folder).expanduser()) as index:
+        with open_index(Path(folder).expanduser()) as index:
             if index.spec.fingerprint == found.spec.fingerprint:
                 return True
             return re_embed(index, encoders.load(found, device), progress, stop)
@@ -116,10 +117,14 @@ class SearchEngine:
         """
         with self._lock:
             if device not in self._encoders:
-                self._encoders[device] = encoders.load(self._model_folder(), device)
+                self._encoders[device] = encoders.load(self.model_folder(), device)
             return self._encoders[device]
 
-    def _model_folder(self) -> encoders.ModelFolder:
+    def model_folder(self) -> encoders.ModelFolder:
+        """The folder of the index's model.
+
+        Raises `ModelError`, or `IndexModelError` when the model folder changed since.
+        """
         folder, made_by = encoders.find(self.catalog.spec.name), self.catalog.spec
         if folder.spec.fingerprint != made_by.fingerprint:
             raise IndexModelError(
@@ -215,7 +220,7 @@ class SearchEngine:
 
     @cached_property
     def _answerer(self) -> Answerer:
-        folder = self._model_folder()
+        folder = self.model_folder()
         reference = Reference.open(folder)
         closed = bool(folder.card.get("closed_vocabulary"))
         judge = Judge(reference, closed) if reference else None

@@ -21,6 +21,10 @@ class StoreError(SearchEngineError):
     """A vector store cannot be reached, refuses what it is asked, or is full."""
 
 
+class ClusterError(SearchEngineError):
+    """A cluster cannot be reached, has too little, or cannot do what it is asked."""
+
+
 class IndexModelError(SearchEngineError):
     """The index was made by another model than the one asked for."""
 

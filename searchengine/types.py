@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, TypeAlias
 
@@ -117,6 +117,43 @@ class Failure:
 
     file: ImageFile
     reason: str
+
+
+class Task(NamedTuple):
+    """A file to read, and the id of the image that the catalog holds for its path."""
+
+    file: ImageFile
+    id: int | None = None
+
+
+class Reading(NamedTuple):
+    """What became of a task.
+
+    There is a `reason` why the file could not be read; or its content is new, with `info` and an
+    `embedding`, (dim,) float32; or only the `digest` is there, as the content is known already.
+    """
+
+    task: Task
+    digest: bytes = b""
+    info: ImageInfo | None = None
+    embedding: NDArray[np.float32] | None = None
+    reason: str = ""
+
+
+class KnownContent(Protocol):
+    """Which contents need no embedding, as they have one. Safe in many threads."""
+
+    def holds(self, size: int, digest: bytes) -> bool:
+        """Whether an image that the catalog holds has this content, of `size` bytes."""
+        ...
+
+    def among(self, digests: Iterable[bytes]) -> set[bytes]:
+        """Those of the contents that have an embedding, committed or about to be."""
+        ...
+
+    def of_sizes(self, sizes: Set[int]) -> dict[int, list[bytes]]:
+        """Size in bytes -> digests of all contents of that size that the catalog holds."""
+        ...
 
 
 Relevance: TypeAlias = Literal["strong", "likely", "weak"]

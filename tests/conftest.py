@@ -6,11 +6,13 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from itertools import count
 
 import pytest
 
 from searchengine.encoders import ModelFolder
+from tests import postgres
 
 # Before any test module copies the environment for its subprocesses.
 _CACHES = tempfile.mkdtemp(prefix="searchengine-tests-")
@@ -23,6 +25,20 @@ _NUMBERS = count()
 def _own_text_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test begins with an empty cache of texts, and none touches the user's."""
     monkeypatch.setenv("XDG_CACHE_HOME", os.path.join(_CACHES, str(next(_NUMBERS))))
+
+
+@pytest.fixture(autouse=postgres.ON_POSTGRESQL)
+def _catalogs_on_a_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Indexes for which no catalog is named have it in a database of their own."""
+    monkeypatch.setattr("searchengine.index.folder.default_catalog", postgres.new_place)
+    with postgres.dropped():
+        yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what is about the file of SQLite where catalogs are on a server."""
+    if postgres.ON_POSTGRESQL:
+        items[:] = [item for item in items if item.get_closest_marker("sqlite") is None]
 
 
 @pytest.fixture(scope="session")

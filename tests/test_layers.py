@@ -31,6 +31,7 @@ LEVELS = {
     "reembedding": 3,
     "portable": 3,
     "watching": 3,
+    "scale": 3,
     "evaluation": 3,
     "finetune": 3,
     "engine": 4,
@@ -53,10 +54,14 @@ ONLY_IN = {
     "torch": {"encoders", "finetune"},
     "open_clip": {"encoders", "finetune"},
     "peft": {"finetune"},
-    "sqlalchemy": {"catalog"},
+    "sqlalchemy": {"catalog", "scale"},
+    "psycopg": {"catalog", "scale"},
+    "pymilvus": {"scale"},
+    "ray": {"scale"},
+    "fsspec": {"scale"},
     "faiss": {"vectors"},
     "sklearn": {"evaluation"},
-    "pyarrow": {"portable"},
+    "pyarrow": {"portable", "scale"},
     "watchdog": {"watching"},
     "fastapi": {"web"},
     "starlette": {"web"},
@@ -132,7 +137,7 @@ def test_what_a_plain_installation_imports_is_a_dependency() -> None:
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
     names = {re.split(r"[^\w-]", each)[0] for each in project["project"]["dependencies"]}
     for module in modules():
-        if module.relative_to(PACKAGE).as_posix() in NEEDS_AN_EXTRA or room(module) == "web":
+        if module.relative_to(PACKAGE).as_posix() in NEEDS_AN_EXTRA or room(module) in ("scale", "web"):
             continue
         for name in imports(module):
             top = name.split(".")[0]

@@ -199,6 +199,34 @@ def test_images_that_come_meanwhile_are_embedded_too(index: Index, photos: Path)
     assert_holds(index, photos, Projection())
 
 
+def test_going_back_encodes_nothing_but_what_came_since(index: Index, photos: Path) -> None:
+    rows = index.embeddings(list(range(1, COUNT + 1)))
+    re_embed(index, Projection())
+    back = FakeEncoder("old")
+    assert re_embed(index, back)
+    assert back.encoded == 0
+    np.testing.assert_array_equal(index.embeddings(list(range(1, COUNT + 1))), rows)
+    assert_holds(index, photos, OLD)
+
+    again = Projection()
+    change(photos)
+    refresh(index, photos, OLD)
+    fill(photos, 1, first=COUNT)
+    refresh(index, photos, OLD)
+    assert re_embed(index, again)
+    assert again.encoded == 3  # the file with other content, the copy and the new one
+    assert_holds(index, photos, again)
+
+
+def test_only_the_model_before_is_kept(index: Index, photos: Path) -> None:
+    for encoder in (Projection(), Projection("third", dim=48)):
+        assert re_embed(index, encoder)
+    back = FakeEncoder("old")
+    assert re_embed(index, back)
+    assert back.encoded == COUNT
+    assert_holds(index, photos, OLD)
+
+
 def test_a_missing_drive_changes_nothing(index: Index, photos: Path) -> None:
     photos.rename(photos.parent / "elsewhere")
     for act in (lambda: None, photos.mkdir):
@@ -238,7 +266,7 @@ from tests.test_reembedding import Projection
 folder, moment = sys.argv[1:]
 die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 if moment == "inside the switch":
-    Writer.restamp = die
+    Writer.restamp_all = die
 elif moment == "before the snapshot":
     Snapshot.save = die
 with Index.open(folder) as index:

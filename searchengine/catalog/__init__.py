@@ -8,9 +8,10 @@ and commits at its end or not at all.
 from searchengine.catalog.changes import Changes, Entry, NewImage
 from searchengine.catalog.copies import Traits
 from searchengine.catalog.database import Catalog
+from searchengine.catalog.following import StoreState, Written
 from searchengine.catalog.paths import below, lift
 from searchengine.catalog.reader import Reader, decode
-from searchengine.catalog.writer import Writer, settings_of
+from searchengine.catalog.writer import Writer
 
 __all__ = [
     "Catalog",
@@ -18,10 +19,11 @@ __all__ = [
     "Entry",
     "NewImage",
     "Reader",
+    "StoreState",
     "Traits",
     "Writer",
+    "Written",
     "below",
     "decode",
     "lift",
-    "settings_of",
 ]

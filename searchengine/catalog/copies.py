@@ -8,8 +8,8 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from searchengine.catalog.expressions import chunks
 from searchengine.catalog.schema import images, roots
-from searchengine.catalog.sqlite import chunks
 from searchengine.types import IndexedImage
 
 
@@ -31,7 +31,11 @@ def traits(db: Connection, ids: Iterable[int] | None) -> list[Traits]:
     columns = (images.c.phash, images.c.taken_at, images.c.camera)
     query = sa.select(images.c.id, content.scalar_subquery(), *columns).join_from(images, roots)
     query = query.order_by(
-        *(-images.c.width * images.c.height, images.c.taken_at.is_(None), images.c.taken_at),
+        *(
+            -sa.cast(images.c.width, sa.BigInteger) * images.c.height,
+            images.c.taken_at.is_(None),
+            images.c.taken_at,
+        ),
         *(images.c.mtime_ns, roots.c.path, images.c.path),
     )
     if ids is None:

@@ -10,8 +10,8 @@ from typing import Any, Final, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from searchengine.catalog.expressions import among, first_folder, joined
 from searchengine.catalog.schema import AnyText, images, roots
-from searchengine.catalog.sqlite import listed
 from searchengine.types import Facets
 
 Key = TypeVar("Key", str, tuple[float, float])
@@ -19,14 +19,13 @@ Key = TypeVar("Key", str, tuple[float, float])
 _CELLS: Final = 10  # in a degree of latitude or longitude
 _END: Final = "\0"  # is in no path
 
-# The first folder of the path, "" where the image is in the root itself.
-_FOLDER = sa.func.substr(images.c.path, 1, sa.func.instr(images.c.path, "/") - 1)
+_FOLDER = first_folder(images.c.path)  # "" where the image is in the root itself
 _MONTH = sa.func.substr(images.c.taken_at, 1, len("2024-07"))
 
 
 def count(db: Connection, ids: Iterable[int] | None = None) -> Facets:
     """Count all images, or those of the ids that exist."""
-    chosen = sa.true() if ids is None else images.c.id.in_(listed(ids))
+    chosen = sa.true() if ids is None else among(images.c.id, ids)
     folders: Counter[str] = Counter()
     for root in db.execute(sa.select(roots)).all():
         for folder, n in _tally(db, _FOLDER, chosen & (images.c.root_id == root.id)).items():
@@ -49,7 +48,7 @@ def _tally(
 ) -> Counter[str]:
     """How many images have each value; those without one count for none."""
     # As one text, counted here, it takes a third of the time of GROUP BY, which sorts every row.
-    every = sa.func.group_concat(values, _END, type_=AnyText)
+    every = joined(values, sa.literal(_END, AnyText))
     found = db.execute(sa.select(every).where(chosen, values.is_not(None))).scalar_one()
     return Counter() if found is None else Counter(found.split(_END))
 

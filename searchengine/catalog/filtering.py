@@ -12,9 +12,9 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 from sqlalchemy import Column, ColumnElement, Connection
 
+from searchengine.catalog.expressions import lower, numbers, position
 from searchengine.catalog.paths import below
 from searchengine.catalog.schema import AnyText, captions, images, roots
-from searchengine.catalog.sqlite import numbers
 from searchengine.filters import Circle, Filters, Orientation, format_of
 
 EARTH_KM = 6371.0088  # mean radius, as the IUGG defines it
@@ -69,9 +69,9 @@ def _conditions(filters: Filters, root_paths: Mapping[int, str]) -> Iterator[Col
     if filters.types:
         yield images.c.format.in_({format_of(name) for name in filters.types})
     if filters.min_bytes is not None:
-        yield images.c.size >= min(filters.min_bytes, _LARGEST)
+        yield images.c.size >= _at_most(filters.min_bytes)
     if filters.min_width is not None:
-        yield _width >= min(filters.min_width, _LARGEST)
+        yield _width >= _at_most(filters.min_width)
     if filters.orientation is not None:
         yield _SHAPES[filters.orientation]
     if filters.captioned is not None:
@@ -79,8 +79,12 @@ def _conditions(filters: Filters, root_paths: Mapping[int, str]) -> Iterator[Col
         yield captioned if filters.captioned else ~captioned
 
 
+def _at_most(number: int) -> ColumnElement[int]:
+    return sa.literal(min(number, _LARGEST), sa.BigInteger)
+
+
 def _holds(column: Column[str], text: str) -> ColumnElement[bool]:
-    return sa.func.instr(sa.func.lower(column), sa.func.lower(sa.literal(text, AnyText))) > 0
+    return position(lower(column), lower(sa.literal(text, AnyText))) > 0
 
 
 def _in_folder(folder: str, root_paths: Mapping[int, str]) -> Iterator[ColumnElement[bool]]:
@@ -99,7 +103,7 @@ def _in_folder(folder: str, root_paths: Mapping[int, str]) -> Iterator[ColumnEle
             yield here & (sa.func.substr(images.c.path, 1, sa.func.length(start)) == start)
         if name:
             within = sa.literal(f"/{os.path.basename(root)}/", AnyText) + images.c.path
-            yield here & (sa.func.instr(within, sa.literal(f"/{name}/", AnyText)) > 0)
+            yield here & (position(within, sa.literal(f"/{name}/", AnyText)) > 0)
 
 
 def _around(circle: Circle) -> ColumnElement[bool]:

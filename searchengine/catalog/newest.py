@@ -7,14 +7,13 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from searchengine.catalog.expressions import among, local_time
 from searchengine.catalog.schema import images, roots
-from searchengine.catalog.sqlite import listed
 
 # The clock of the place where it was taken; else that of this machine when the file was written.
-_SECONDS = images.c.mtime_ns // sa.literal_column("1000000000")
 _WHEN = sa.func.coalesce(
     sa.func.substr(images.c.taken_at, 1, len("2024-07-01T18:30:00")),
-    sa.func.strftime("%Y-%m-%dT%H:%M:%S", _SECONDS, "unixepoch", "localtime"),
+    local_time(images.c.mtime_ns),
 )
 # All up to the last slash: what is left when every other character is taken from the end.
 _FOLDER = sa.func.rtrim(images.c.path, sa.func.replace(images.c.path, "/", ""))
@@ -31,6 +30,6 @@ def newest(
     if by_folder:
         query = query.join(roots).order_by(roots.c.path, _FOLDER)
     if ids is not None:
-        query = query.where(images.c.id.in_(listed(ids)))
+        query = query.where(among(images.c.id, ids))
     query = query.order_by(_WHEN.desc(), images.c.id.desc())
     return list(db.execute(query.offset(offset).limit(limit)).scalars())

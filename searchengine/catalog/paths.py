@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # one letter is a drive
 _SPECIAL = re.compile(r"[\\\[\]!*#?]")
 
 
@@ -33,3 +35,13 @@ def _lifted(patterns: Iterable[str], under: str) -> Iterator[str]:
         depth = "" if "/" in bare.rstrip()[:-1] else "**/"
         below_it = "**" if bare.strip() == "*" else depth + bare.removeprefix("/")
         yield f"{sign}{place}/{below_it}"
+
+
+def is_url(folder: str | PurePath) -> bool:
+    """Whether a root is an address such as `s3://bucket/photos`, not a folder of this machine."""
+    return isinstance(folder, str) and _ADDRESS.match(folder) is not None
+
+
+def inside(root: str, under: str) -> str:
+    """The path or address of what lies at a relative path below a root, "" for the root itself."""
+    return posixpath.join(root, under) if under else root

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import fields
 from typing import Any
 
@@ -11,18 +11,22 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 from sqlalchemy import Column, Connection
 
-from searchengine.catalog import copies, facets, filtering, newest, words
+from searchengine.catalog import copies, facets, filtering, following, newest, words
 from searchengine.catalog.changes import Entry, NewImage
+from searchengine.catalog.databases import dialect
+from searchengine.catalog.expressions import chunks
+from searchengine.catalog.following import BLOCK, StoreState, Written
 from searchengine.catalog.schema import (
+    OF_PRESENT,
+    PRESENT,
     captions,
     embeddings,
     failures,
     images,
+    models,
     roots,
     settings,
-    staged,
 )
-from searchengine.catalog.sqlite import chunks
 from searchengine.errors import IndexFolderError
 from searchengine.filters import Filters
 from searchengine.types import (
@@ -36,8 +40,6 @@ from searchengine.types import (
     Scope,
     WordMatch,
 )
-
-BLOCK = 2048  # embeddings read at a time
 
 _IMAGE_COLUMNS = (
     images.c.id,
@@ -66,19 +68,30 @@ def decode(blobs: Sequence[bytes], dim: int) -> Embeddings:
 
 
 class Reader:
-    """The catalog as one transaction sees it."""
+    """The catalog as one transaction sees it.
+
+    It may hold embeddings of several models: what it gives are those of the present one.
+    """
 
     def __init__(self, db: Connection) -> None:
         self._db = db
 
     def settings(self) -> dict[str, str]:
-        """All settings: schema, encoder, fingerprint, dim, kind, stamp, staged_fingerprint."""
+        """All settings: schema, model (an id), kind, stamp."""
         return {row.key: row.value for row in self._db.execute(sa.select(settings))}
 
     def encoder(self) -> EncoderSpec:
         """The encoder that made the vectors."""
-        values = self.settings()
-        return EncoderSpec(values["encoder"], values["fingerprint"], int(values["dim"]))
+        query = sa.select(models.c.name, models.c.fingerprint, models.c.dim)
+        return EncoderSpec(*self._db.execute(query.where(models.c.id == PRESENT)).one())
+
+    def holds(self, spec: EncoderSpec) -> bool:
+        """Tell whether embeddings of this encoder are kept, or staged."""
+        return self._model_id(spec) is not None
+
+    def _model_id(self, spec: EncoderSpec) -> int | None:
+        query = sa.select(models.c.id).where(models.c.fingerprint == spec.fingerprint)
+        return self._db.execute(query).scalar()
 
     def stamp(self) -> str:
         """The random name of the catalog's present state."""
@@ -87,12 +100,23 @@ class Reader:
 
     def count(self) -> int:
         """How many images there are."""
-        query = sa.select(sa.func.count()).select_from(embeddings)  # a smaller table to scan
+        query = sa.select(sa.func.count()).select_from(images)
         return int(self._db.execute(query).scalar_one())
 
     def roots(self) -> list[str]:
         """The root folders, oldest first."""
         return list(self._db.execute(sa.select(roots.c.path).order_by(roots.c.id)).scalars())
+
+    def root_stamps(self) -> dict[str, str]:
+        """Path of every root, oldest first -> the random name of its present state."""
+        rows = self._db.execute(sa.select(roots.c.path, roots.c.stamp).order_by(roots.c.id))
+        return {row.path: row.stamp for row in rows}
+
+    def roots_of(self, ids: Iterable[int]) -> dict[int, str]:
+        """Id -> root of the image, for those of the ids that exist."""
+        path_of = {row.id: row.path for row in self._db.execute(sa.select(roots))}
+        query = sa.select(images.c.id, images.c.root_id)
+        return {row[0]: path_of[row[1]] for row in self._where(query, images.c.id, ids)}
 
     def scopes(self) -> dict[str, Scope]:
         """Path of every root, oldest first -> which of its files belong to the index."""
@@ -119,10 +143,19 @@ class Reader:
 
     def by_digest(self, digests: Iterable[bytes]) -> dict[bytes, list[IndexedImage]]:
         """Digest -> the images whose file has it; digests without an image are left out."""
-        query = sa.select(images.c.digest, *_IMAGE_COLUMNS).join(roots)
+        query = sa.select(images.c.digest, *_IMAGE_COLUMNS).join(roots).order_by(images.c.id)
         found: dict[bytes, list[IndexedImage]] = {}
         for row in self._where(query, images.c.digest, digests):
             found.setdefault(row[0], []).append(_image(row[1:]))
+        return found
+
+    def digests(self, sizes: Set[int]) -> dict[int, list[bytes]]:
+        """Size in bytes -> digests of the contents of that size, of all images."""
+        found: dict[int, list[bytes]] = {}
+        query = sa.select(images.c.size, images.c.digest)
+        for size, digest in self._db.execute(query.execution_options(yield_per=BLOCK)):
+            if size in sizes:
+                found.setdefault(size, []).append(digest)
         return found
 
     def traits(self, ids: Iterable[int] | None = None) -> list[copies.Traits]:
@@ -150,7 +183,7 @@ class Reader:
 
     def _captions(self, which: sa.ColumnElement[bool]) -> dict[int, tuple[str, ...]]:
         query = sa.select(captions.c.image_id, captions.c.text).where(which)
-        query = query.order_by(captions.c.image_id, sa.literal_column("captions.rowid"))
+        query = query.order_by(captions.c.image_id, captions.c.id)
         found: dict[int, list[str]] = {}
         for image_id, text in self._db.execute(query):
             found.setdefault(image_id, []).append(text)
@@ -163,7 +196,8 @@ class Reader:
             IndexFolderError: a vector has not `dim` dimensions.
         """
         query = sa.select(images.c.digest, embeddings.c.vector, *_IMAGE_COLUMNS)
-        query = query.join_from(images, roots).join(embeddings).where(images.c.id > after)
+        query = query.join_from(images, roots).join(embeddings)
+        query = query.where(OF_PRESENT, images.c.id > after)
         rows = self._db.execute(query.order_by(images.c.id).limit(BLOCK)).all()
         if not rows:
             return []
@@ -191,48 +225,55 @@ class Reader:
 
     def vectors(self, ids: Iterable[int]) -> dict[int, bytes]:
         """Id -> stored vector, for those of the ids that exist; see `decode`."""
-        rows = self._where(sa.select(embeddings), embeddings.c.image_id, ids)
-        return {row.image_id: row.vector for row in rows}
+        query = sa.select(embeddings.c.image_id, embeddings.c.vector).where(OF_PRESENT)
+        return {row[0]: row[1] for row in self._where(query, embeddings.c.image_id, ids)}
 
     def vectors_after(self, seq: int) -> Iterator[tuple[NDArray[np.int64], list[bytes]]]:
         """Blocks of (ids (n,) int64, stored vectors) written after number `seq`, in order."""
         query = sa.select(embeddings.c.image_id, embeddings.c.vector)
-        query = query.where(embeddings.c.seq > seq).order_by(embeddings.c.seq)
-        for block in self._db.execute(query).partitions(BLOCK):
+        query = query.where(OF_PRESENT, embeddings.c.seq > seq).order_by(embeddings.c.seq)
+        stream = {"yield_per": BLOCK}
+        for block in self._db.execute(query, execution_options=stream).partitions():
             yield np.array([row[0] for row in block], np.int64), [row[1] for row in block]
 
-    def last_seq(self) -> int:
-        """The number of the vector written last; 0 if there is none."""
-        return int(self._db.execute(sa.select(sa.func.max(embeddings.c.seq))).scalar() or 0)
+    def last_seq(self, spec: EncoderSpec | None = None) -> int:
+        """The number of the vector written last, of any model or of one; 0 if there is none."""
+        return following.last_seq(self._db, spec)
+
+    def written_after(self, seq: int, spec: EncoderSpec) -> Iterator[Written]:
+        """The vectors of a model, be it the present one or not, written after number `seq`."""
+        return following.written_after(self._db, seq, spec)
+
+    def dropped_after(self, number: int) -> tuple[NDArray[np.int64], int]:
+        """The ids of images that lost a vector after that number, and the last number."""
+        return following.dropped_after(self._db, number)
+
+    def store_state(self, name: str) -> StoreState:
+        """How far a store is."""
+        return following.store_state(self._db, name)
 
     def ids(self) -> NDArray[np.int64]:
         """The ids of all images that have a vector, (n,) int64."""
-        found = self._db.execute(sa.select(embeddings.c.image_id)).scalars().all()
-        return np.array(found, np.int64)
+        query = sa.select(embeddings.c.image_id).where(OF_PRESENT)
+        return np.array(self._db.execute(query).scalars().all(), np.int64)
 
     def without_vector(self) -> list[int]:
         """The ids of images that lost their vector; a sound catalog has none."""
-        query = sa.select(images.c.id).outerjoin(embeddings).where(embeddings.c.seq.is_(None))
+        return self._missing(PRESENT)
+
+    def unstaged(self, spec: EncoderSpec) -> list[int]:
+        """The ids of images without a vector of this encoder, ascending."""
+        return self._missing(sa.literal(self._model_id(spec)))
+
+    def _missing(self, model: sa.ColumnElement[Any]) -> list[int]:
+        there = sa.select(embeddings.c.image_id).where(embeddings.c.model_id == model)
+        query = sa.select(images.c.id).where(images.c.id.not_in(there)).order_by(images.c.id)
         return list(self._db.execute(query).scalars())
 
-    def staged_fingerprint(self) -> str:
-        """Of the encoder whose vectors are staged; "" if there is none."""
-        return self.settings().get("staged_fingerprint", "")
-
-    def unstaged(self) -> list[int]:
-        """The ids of images without a staged vector, ascending."""
-        query = sa.select(images.c.id).where(images.c.id.not_in(sa.select(staged.c.image_id)))
-        return list(self._db.execute(query.order_by(images.c.id)).scalars())
-
     def problems(self) -> list[str]:
-        """What SQLite itself finds damaged: pages, indexes, references to missing rows."""
-        pages = self._db.exec_driver_sql("PRAGMA integrity_check").scalars().all()
-        orphans = self._db.exec_driver_sql("PRAGMA foreign_key_check").all()
-        return [
-            *(f"catalog: {line}" for line in pages if line != "ok"),
-            *(f"catalog: row {r[1]} of {r[0]} refers to a missing row of {r[2]}" for r in orphans),
-            *(f"image {each}: its words are out of date" for each in words.out_of_step(self._db)),
-        ]
+        """What the database itself finds damaged, and words that are out of date."""
+        words_of = (f"image {n}: its words are out of date" for n in words.out_of_step(self._db))
+        return [*dialect(self._db).problems(self._db), *words_of]
 
     def _where(
         self, query: sa.Select[Any], column: Column[Any], values: Iterable[Any]

@@ -1,21 +1,20 @@
-"""What is particular to SQLite, besides the PRAGMAs of `Reader.problems` and `Writer.mend`."""
+"""What is particular to SQLite, besides its full-text search in `fts5`."""
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
-from numpy.typing import NDArray
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table
+
+from searchengine.errors import IndexFolderError
 
 BUSY_SECONDS = 10.0
-CHUNK = 900  # values in one IN list; SQLite before 3.32 takes 999 variables
 
 _ADVICE = {
     "is full": "free some disk space and run the same command again",
@@ -23,39 +22,70 @@ _ADVICE = {
     "readonly": "make the folder and the files in it writable",
     "unable to open": "check that the folder may be read and written",
 }
+# An embedding whose model is gone was dropped with it, not because of its image: of that a store
+# that holds the embeddings of another model is not to be told.
+_DROPPED = (
+    "CREATE TRIGGER embedding_dropped AFTER DELETE ON embeddings"
+    " WHEN EXISTS (SELECT 1 FROM stores) AND EXISTS (SELECT 1 FROM models WHERE id = old.model_id)"
+    " BEGIN INSERT INTO dropped (image_id) VALUES (old.image_id); END"
+)
 
 
-def chunks(values: Iterable[Any]) -> Iterator[list[Any]]:
-    """Cut values, or an array of numbers, into lists that one statement takes."""
-    listed = values.tolist() if isinstance(values, np.ndarray) else list(values)
-    return (listed[start : start + CHUNK] for start in range(0, len(listed), CHUNK))
+class File:
+    """A database file; with `new`, one that may not be there yet."""
+
+    def __init__(self, path: Path, *, new: bool = False) -> None:
+        self._path = path
+        self.place = str(path.parent)
+        self.how_to_make = f"make it one with `searchengine index FOLDER --index {path.parent}`"
+        self.engine = _connect(path, "mode=rwc" if new else _mode_of(path))
+
+    def is_there(self) -> bool:
+        """Whether there is such a file."""
+        return self._path.is_file()
+
+    @contextmanager
+    def begin(self, *, writes: bool) -> Iterator[Connection]:
+        """A transaction: a reader sees one state, a writer is the only one."""
+        with self.engine.execution_options(writes=writes).begin() as db:
+            yield db
+
+    @contextmanager
+    def alone(self, what: str) -> Iterator[bool]:
+        """Hold a lock beside the database; False at once where another process does.
+
+        Raises:
+            IndexFolderError: the folder cannot be written.
+        """
+        beside = self._path.with_name(f"{what}.lock")
+        try:
+            # A database of its own, empty for ever: its lock keeps nobody from the catalog.
+            db = sqlite3.connect(beside, timeout=0, isolation_level=None, check_same_thread=False)
+        except sqlite3.Error as error:
+            raise IndexFolderError(_explain(beside, str(error))) from error
+        with closing(db):
+            try:
+                db.execute("BEGIN EXCLUSIVE")
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error):
+                    raise IndexFolderError(_explain(beside, str(error))) from error
+                yield False
+                return
+            yield True
+
+    def explain(self, error: BaseException) -> str:
+        """Make a line of what SQLite says: what, where, and what to do next."""
+        return _explain(self._path, str(error))
 
 
-def listed(ids: Iterable[int]) -> sa.Select[tuple[int]]:
-    """Any number of ids as one value of a statement, to be used with `in_`."""
-    values = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
-    each = sa.func.json_each(json.dumps(values)).table_valued("value")
-    return sa.select(each.c.value)
-
-
-def numbers(db: Connection, query: sa.Select[tuple[int]]) -> NDArray[np.int64]:
-    """The integers that a query of one column finds, ascending, (n,) int64."""
-    # As one text a million of them take 0.1 s, as rows 1 s.
-    (found,) = query.subquery().c
-    every = sa.func.aggregate_strings(sa.cast(found, sa.Text), ",")
-    listed = db.execute(sa.select(every)).scalar_one()
-    return np.sort(np.fromstring(listed, np.int64, sep=",")) if listed else np.empty(0, np.int64)
-
-
-def explain(path: Path, reason: str) -> str:
-    """Make a line of what SQLite says: what, where, and what to do next."""
+def _explain(path: Path, reason: str) -> str:
     cure = (
         f"try `searchengine check --repair --index {path.parent}`, else delete it and index again"
     )
     return f"{path}: {reason}; " + next((_ADVICE[key] for key in _ADVICE if key in reason), cure)
 
 
-def mode_of(path: Path) -> str:
+def _mode_of(path: Path) -> str:
     """How to open an existing database: read-only where nothing can be written."""
     if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
         return "mode=rw"
@@ -64,7 +94,7 @@ def mode_of(path: Path) -> str:
     return "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
 
 
-def connect(path: Path, mode: str) -> sa.Engine:
+def _connect(path: Path, mode: str) -> sa.Engine:
     """Connect with explicit transactions, durable commits, and readers beside one writer."""
 
     def open_file() -> sqlite3.Connection:
@@ -91,3 +121,43 @@ def connect(path: Path, mode: str) -> sa.Engine:
         db.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def create(db: Connection) -> None:
+    """Make what is not in the schema's tables."""
+    db.exec_driver_sql(_DROPPED)
+
+
+def insert(db: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert many rows that have the same columns."""
+    if rows:
+        db.execute(sa.insert(table), rows)
+
+
+def insert_numbered(
+    db: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
+) -> Sequence[int]:
+    """Insert many rows, and return the ids that they get."""
+    if not rows:
+        return []
+    query = sa.insert(table).returning(table.c.id, sort_by_parameter_order=True)
+    return db.execute(query, rows).scalars().all()
+
+
+def problems(db: Connection) -> list[str]:
+    """What SQLite finds damaged: pages, indexes, references to missing rows."""
+    pages = db.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+    orphans = db.exec_driver_sql("PRAGMA foreign_key_check").all()
+    return [
+        *(f"catalog: {line}" for line in pages if line != "ok"),
+        *(f"catalog: row {r[1]} of {r[0]} refers to a missing row of {r[2]}" for r in orphans),
+    ]
+
+
+def mend(db: Connection) -> int:
+    """Make every index anew, remove rows that refer to missing ones; returns how many."""
+    db.exec_driver_sql("REINDEX")
+    orphans = db.exec_driver_sql("PRAGMA foreign_key_check").all()
+    for table, rowid, *_ in orphans:
+        db.exec_driver_sql(f'DELETE FROM "{table}" WHERE rowid = ?', (rowid,))
+    return len(orphans)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from searchengine.keywords import QUOTED
+
+Words: TypeAlias = Mapping[str, Sequence[str]]
+"""Field -> the words of an image there, folded, in their order."""
 
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
 _CUT = re.compile(

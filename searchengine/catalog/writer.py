@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -11,21 +12,24 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 from sqlalchemy import Table
 
-from searchengine.catalog import copies, words
+from searchengine.catalog import copies, following, words
 from searchengine.catalog.changes import Changes, NewImage
+from searchengine.catalog.databases import dialect
+from searchengine.catalog.expressions import chunks
+from searchengine.catalog.following import StoreState
 from searchengine.catalog.paths import below, lift
 from searchengine.catalog.reader import Reader
 from searchengine.catalog.schema import (
+    PRESENT,
     AnyText,
     captions,
     embeddings,
     failures,
     images,
+    models,
     roots,
     settings,
-    staged,
 )
-from searchengine.catalog.sqlite import chunks
 from searchengine.errors import IndexFolderError
 from searchengine.types import Embeddings, EncoderSpec, ImageFile, IndexedImage, Scope
 
@@ -33,15 +37,38 @@ from searchengine.types import Embeddings, EncoderSpec, ImageFile, IndexedImage,
 class Writer(Reader):
     """A transaction that changes the catalog."""
 
-    def restamp(self, held: str, fresh: str) -> bool:
-        """Change the stamp from `held` to `fresh`; False if it was not `held`."""
-        mine = (settings.c.key == "stamp") & (settings.c.value == held)
-        return self._db.execute(sa.update(settings).where(mine).values(value=fresh)).rowcount == 1
+    def restamp(self, held: Mapping[str, str], fresh: str) -> bool:
+        """Change the stamps of these roots from those held to `fresh`, and the catalog's own.
+
+        False, and nothing is changed, if one of them has another stamp or is no longer there.
+        """
+        now = self.root_stamps()
+        if any(now.get(path) != stamp for path, stamp in held.items()):
+            return False
+        query = sa.update(roots).where(roots.c.path.in_(list(held))).values(stamp=fresh)
+        if held:
+            self._db.execute(query)
+        self.set("stamp", fresh)
+        return True
+
+    def restamp_all(self, fresh: str) -> None:
+        """Change every stamp: whoever holds one must look again."""
+        self._db.execute(sa.update(roots).values(stamp=fresh))
+        self.set("stamp", fresh)
 
     def set(self, key: str, value: str) -> None:
         """Make or change a setting."""
-        query = sa.insert(settings).prefix_with("OR REPLACE")
-        self._db.execute(query.values(key=key, value=value))
+        query = sa.update(settings).where(settings.c.key == key).values(value=value)
+        if not self._db.execute(query).rowcount:
+            self._db.execute(sa.insert(settings).values(key=key, value=value))
+
+    def set_store_state(self, name: str, state: StoreState) -> None:
+        """Say how far a store is, and forget what every store knows to be gone."""
+        following.set_store_state(self._db, name, state)
+
+    def forget_store(self, name: str) -> None:
+        """Wait for a store no longer."""
+        following.forget_store(self._db, name)
 
     def set_phashes(self, hashed: Sequence[tuple[IndexedImage, int]]) -> None:
         """Store perceptual hashes of images that have none, if they still are what was hashed."""
@@ -56,7 +83,7 @@ class Writer(Reader):
         inside = [root for root in scopes if below(root, path)]
         lifted = [lift(scopes[root].exclude, below(root, path) or "") for root in inside]
         exclude = (*scope.exclude, *(pattern for each in lifted for pattern in each))
-        self._db.execute(sa.insert(roots).values(path=path))
+        self._db.execute(sa.insert(roots).values(path=path, stamp=secrets.token_hex(16)))
         self.set_scope(path, replace(scope, exclude=exclude))
         id_of = self._root_ids()
         for root in inside:
@@ -86,6 +113,7 @@ class Writer(Reader):
 
     def apply(self, changes: Changes) -> None:
         """Write a batch; paths are freed before they are taken."""
+        self._model = self._db.execute(sa.select(PRESENT)).scalar_one()
         self._roots = self._root_ids()
         failed = [
             self._row(failure.file) | {"reason": failure.reason} for failure in changes.failed
@@ -106,39 +134,52 @@ class Writer(Reader):
         for chunk in chunks(ids):
             self._db.execute(sa.delete(images).where(images.c.id.in_(chunk)))
 
-    def begin_staging(self, fingerprint: str) -> None:
-        """Stage vectors of this encoder from now on; those of any other are dropped."""
-        if self.staged_fingerprint() != fingerprint:
-            self._db.execute(sa.delete(staged))
-            self.set("staged_fingerprint", fingerprint)
+    def begin_staging(self, spec: EncoderSpec) -> list[EncoderSpec]:
+        """Take vectors of this encoder beside the present ones; drop, and name, those of others."""
+        other = (models.c.fingerprint != spec.fingerprint) & (models.c.id != PRESENT)
+        columns = (models.c.name, models.c.fingerprint, models.c.dim)
+        dropped = [EncoderSpec(*row) for row in self._db.execute(sa.select(*columns).where(other))]
+        self._db.execute(sa.delete(models).where(other))
+        self.add_model(spec)
+        return dropped
 
-    def stage(self, digests: Sequence[bytes], embeddings: Embeddings) -> None:
-        """Stage (n, dim) embeddings of n contents for all images that have one of them now."""
-        found = sa.select(images.c.id, sa.bindparam("vector", type_=sa.LargeBinary))
-        found = found.where(images.c.digest == sa.bindparam("content"))
-        query = sa.insert(staged).prefix_with("OR REPLACE").from_select(list(staged.c), found)
-        pairs = zip(digests, embeddings, strict=True)
+    def add_model(self, spec: EncoderSpec) -> int:
+        """Make room for the vectors of an encoder, if there is none; returns the model's id."""
+        if (known := self._model_id(spec)) is not None:
+            return known
+        values = {"name": spec.name, "fingerprint": spec.fingerprint, "dim": spec.dim}
+        made = self._db.execute(sa.insert(models).values(values).returning(models.c.id))
+        return int(made.scalar_one())
+
+    def stage(self, spec: EncoderSpec, digests: Sequence[bytes], rows: Embeddings) -> None:
+        """Stage (n, dim) embeddings of n contents for all images that have one of them now.
+
+        An image that has one of this encoder keeps it: it is of the same content.
+        """
+        model = self._model_id(spec)
+        taken = sa.select(embeddings.c.image_id).where(embeddings.c.model_id == model)
+        values = (sa.literal(model), images.c.id, sa.bindparam("vector", type_=sa.LargeBinary))
+        found = sa.select(*values).where(images.c.digest == sa.bindparam("content"))
+        found = found.where(images.c.id.not_in(taken))
+        query = sa.insert(embeddings).from_select(["model_id", "image_id", "vector"], found)
+        pairs = zip(digests, rows, strict=True)
         self._each(query, [{"content": each, "vector": _encode(row)} for each, row in pairs])
 
     def switch(self, spec: EncoderSpec) -> None:
-        """Put the staged vectors in the place of all others; images without one are removed."""
-        self.remove(self.unstaged())
-        self._db.execute(sa.delete(embeddings))
-        every = sa.select(staged).order_by(staged.c.image_id)
-        self._db.execute(sa.insert(embeddings).from_select(list(staged.c), every))
-        self._db.execute(sa.delete(staged))
-        for key, value in settings_of(spec).items():
-            self.set(key, value)
-        self.set("staged_fingerprint", "")
+        """Make this encoder the present one; images without a vector of it are removed.
+
+        The vectors of the one before stay until another one is staged.
+        """
+        self.remove(self.unstaged(spec))
+        renamed = sa.update(models).where(models.c.fingerprint == spec.fingerprint)
+        self._db.execute(renamed.values(name=spec.name))
+        self.set("model", str(self._model_id(spec)))
 
     def mend(self) -> int:
         """Rebuild all that is derived, remove rows that refer to missing ones; returns how many."""
-        self._db.exec_driver_sql("REINDEX")
-        orphans = self._db.exec_driver_sql("PRAGMA foreign_key_check").all()
-        for table, rowid, *_ in orphans:
-            self._db.exec_driver_sql(f'DELETE FROM "{table}" WHERE rowid = ?', (rowid,))
+        orphans = dialect(self._db).mend(self._db)
         words.rebuild(self._db)
-        return len(orphans)
+        return orphans
 
     def _each(self, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:  # given no rows, SQLAlchemy would execute the statement once, without values
@@ -157,7 +198,11 @@ class Writer(Reader):
         return self._row(image.file) | asdict(image.info) | {"digest": image.digest}
 
     def _vector(self, image_id: int, image: NewImage) -> dict[str, Any]:
-        return {"image_id": image_id, "vector": _encode(image.embedding)}
+        return {
+            "model_id": self._model,
+            "image_id": image_id,
+            "vector": _encode(image.embedding),
+        }
 
     def _remove_at(self, table: Table, files: Sequence[Mapping[str, Any]]) -> None:
         here = table.c.root_id == sa.bindparam("root_id")
@@ -173,28 +218,25 @@ class Writer(Reader):
     def _replace(self, changed: Mapping[int, NewImage]) -> None:
         one = sa.update(images).where(images.c.id == sa.bindparam("image"))
         self._each(one, [{"image": key, **self._content(new)} for key, new in changed.items()])
-        for table in (embeddings, staged):  # both are of the old content
-            old = sa.delete(table).where(table.c.image_id == sa.bindparam("image"))
-            self._each(old, [{"image": key} for key in changed])
-        self._each(sa.insert(embeddings), [self._vector(*pair) for pair in changed.items()])
+        # Those of all models: they are of the old content.
+        old = sa.delete(embeddings).where(embeddings.c.image_id == sa.bindparam("image"))
+        self._each(old, [{"image": key} for key in changed])
+        new = [self._vector(*pair) for pair in changed.items()]
+        dialect(self._db).insert(self._db, embeddings, new)
 
     def _insert(self, added: Sequence[NewImage]) -> None:
         if not added:
             return
-        query = sa.insert(images).returning(images.c.id, sort_by_parameter_order=True)
-        ids = self._db.execute(query, [self._content(image) for image in added]).scalars().all()
-        self._each(sa.insert(embeddings), list(map(self._vector, ids, added)))
+        rows = [self._content(image) for image in added]
+        ids = dialect(self._db).insert_numbered(self._db, images, rows)
+        dialect(self._db).insert(self._db, embeddings, list(map(self._vector, ids, added)))
 
     def _caption(self, texts: Mapping[int, Sequence[str]]) -> None:
         old = sa.delete(captions).where(captions.c.image_id == sa.bindparam("image"))
         self._each(old, [{"image": key} for key in texts])
         pairs = ((key, text) for key, each in texts.items() for text in dict.fromkeys(each))
-        self._each(sa.insert(captions), [{"image_id": key, "text": text} for key, text in pairs])
-
-
-def settings_of(spec: EncoderSpec) -> dict[str, str]:
-    """The settings that name an encoder; `Reader.encoder` reads them."""
-    return {"encoder": spec.name, "fingerprint": spec.fingerprint, "dim": str(spec.dim)}
+        rows = [{"image_id": key, "text": text} for key, text in pairs]
+        dialect(self._db).insert(self._db, captions, rows)
 
 
 def _encode(embedding: NDArray[np.float32]) -> bytes:

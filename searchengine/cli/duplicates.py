@@ -50,9 +50,9 @@ def duplicates(
     seconds. The largest picture of a group comes first, else the oldest. Nothing is ever deleted.
     """
     from searchengine.duplicates import find_duplicates
-    from searchengine.index import Index
+    from searchengine.scale.opening import open_index
 
-    with Index.open(index_folder) as index:
+    with open_index(index_folder) as index:
         count = index.count
         with progress("images", quiet=False) as report_progress, stop_on_interrupt() as stop:
             groups = find_duplicates(index, kinds or _KINDS, report_progress, stop)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 from click.core import ParameterSource
 
+from searchengine.cli.clustering import list_folders, updating, write_parquet
 from searchengine.cli.interrupting import stop_on_interrupt
 from searchengine.cli.options import device_option, index_option, json_option, quiet_option
-from searchengine.cli.output import echo_json, on_one_line
+from searchengine.cli.output import counted, echo_json, on_one_line
 from searchengine.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -38,6 +38,18 @@ _NAMED: Final = 5  # patterns on a line
     metavar="NAME",
     help="Model of a new index: builtin, ARCH/PRETRAINED, or a model folder.",
 )
+@click.option(
+    "--catalog",
+    metavar="URL",
+    help="Catalog of a new index: a PostgreSQL database, postgresql+psycopg://USER@HOST/DATABASE. "
+    "If that holds an index already, FOLDER of --index becomes another door to it.",
+)
+@click.option(
+    "--store",
+    metavar="ADDRESS",
+    help="Where the vectors are searched from now on: milvus:http://HOST:19530, milvus:FILE.db, "
+    "pgvector, or faiss, the file in the index folder.",
+)
 @device_option("auto")
 @click.option(
     "--include-hidden/--no-include-hidden",
@@ -55,6 +67,21 @@ _NAMED: Final = 5  # patterns on a line
 @click.option("--allow-empty", is_flag=True, help="Drop the images of a folder that is empty now.")
 @click.option(
     "--re-embed", is_flag=True, help="Change the index to --model: embed every image anew."
+)
+@click.option(
+    "--ray",
+    is_flag=False,
+    flag_value="local",
+    metavar="[ADDRESS]",
+    help="Read and embed with Ray Data: on a cluster (auto, HOST:PORT, ray://HOST:PORT), or on "
+    "this machine alone. FOLDER may then be an address such as s3://bucket/photos, and tar "
+    "archives below it are read as folders.",
+)
+@click.option(
+    "--parquet",
+    metavar="OUT",
+    help="With --ray: write the embeddings as Parquet files to the new folder or address OUT; no "
+    "index is read or written.",
 )
 @click.option(
     "--captions",
@@ -78,8 +105,12 @@ def index(
     folders: tuple[str, ...],
     index_folder: Path,
     model: str,
+    catalog: str | None,
+    store: str | None,
     device: str,
     re_embed: bool,
+    ray: str | None,
+    parquet: str | None,
     source: Path | None,
     images: Path | None,
     as_json: bool,
@@ -88,18 +119,27 @@ def index(
 ) -> None:
     """Add picture folders to the index, or bring them up to date.
 
-    Without FOLDER every folder of the index is brought up to date. The pictures are only read.
+    Without FOLDER every folder of the index is brought up to date; with --catalog or --store none
+    is, and the vectors are only brought to where they are searched. The pictures are only read.
 
     The index remembers --exclude and --include-hidden of each folder, for `watch` and the page as
     well; given again, they replace what it remembers. For a FOLDER inside one of the index they
-    count for this run only.
+    count for this run only. It remembers --catalog and --store as well.
     """
     from searchengine.engine import SearchEngine
     from searchengine.errors import IndexFolderError
-    from searchengine.ingest import list_folders
+    from searchengine.scale.opening import place
 
     selection = _selection(**options)
-    listed = list_folders(folders)  # a mistyped name makes no index
+    if parquet is not None:
+        if not write_parquet(ctx, selection):
+            _interrupted(ctx)
+        return
+    if ray is not None and re_embed:
+        raise click.UsageError("--re-embed works on this machine; leave out --ray")
+    listed = list_folders(folders, ray)  # a mistyped name makes no index
+    if catalog is not None or store is not None:
+        place(index_folder, catalog, store)
     is_new = not SearchEngine.exists(index_folder)
     is_explicit = ctx.get_parameter_source("model") is ParameterSource.COMMANDLINE
     # An index remembers its model; the environment's counts for a new one only.
@@ -108,13 +148,16 @@ def index(
         raise IndexFolderError(
             f"there is no index in {index_folder} yet; name the folders: searchengine index FOLDER"
         )
+    if not folders and (catalog is not None or store is not None):
+        _move_in(index_folder, as_json)
+        return
     captions = _read_captions(source, images, folders)
     if re_embed:
         _re_embed(ctx, index_folder, model, device, quiet)
     with SearchEngine.open(index_folder, model=wanted, device=device) as engine:
         if selection.exclude is None and not quiet:
             _say_what_is_left_out(engine.catalog.scopes(), listed)
-        bring_up_to_date = partial(engine.index, *folders) if folders else engine.refresh
+        bring_up_to_date = updating(engine, folders, ray)
         with progress("images", quiet=quiet) as report_progress, stop_on_interrupt() as stop:
             report = bring_up_to_date(
                 selection=selection,
@@ -125,6 +168,19 @@ def index(
     _show(report, stored, as_json)
     if report.interrupted:
         _interrupted(ctx)
+
+
+def _move_in(index_folder: Path, as_json: bool) -> None:
+    """Use a catalog or a store from now on, without a look at the folders."""
+    from searchengine.scale.opening import open_index
+
+    with open_index(index_folder) as index:
+        index.save_snapshot()
+        images, kind = index.count, index.kind
+    if as_json:
+        echo_json({"images": images, "search": kind})
+    else:
+        click.echo(f"{counted(images, 'image')} in {index_folder}, {kind} search")
 
 
 def _selection(exclude: tuple[str, ...], no_exclude: bool, **others: Any) -> Selection:

@@ -15,9 +15,9 @@ from searchengine.cli.output import counted, echo_json, on_one_line
 @json_option
 def info(index_folder: Path, as_json: bool) -> None:
     """Say what is in the index, and which files could not be read."""
-    from searchengine.index import Index
+    from searchengine.scale.opening import open_index
 
-    with Index.open(index_folder) as index:
+    with open_index(index_folder) as index:
         failures, roots = index.failures(), index.roots()
         facts = {
             "images": index.count,
@@ -55,9 +55,9 @@ def info(index_folder: Path, as_json: bool) -> None:
 @click.pass_context
 def check(ctx: click.Context, repair: bool, index_folder: Path, as_json: bool) -> None:
     """Prove that the index is sound; exits 1 when it is not."""
-    from searchengine.index import Index
+    from searchengine.scale.opening import open_index
 
-    with Index.open(index_folder) as index:
+    with open_index(index_folder) as index:
         done = index.repair() if repair else []
         problems = index.check()
         count = index.count

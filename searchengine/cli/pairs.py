@@ -43,9 +43,9 @@ def say_skipped(skipped: Mapping[str, int]) -> None:
 def _of_index(folder: Path) -> Pairs:
     from searchengine.captioning import captioned_images
     from searchengine.errors import CaptionError
-    from searchengine.index import Index
+    from searchengine.scale.opening import open_index
 
-    with Index.open(folder) as index:
+    with open_index(folder) as index:
         images, model = captioned_images(index), index.spec.name
     if not images:
         raise CaptionError(

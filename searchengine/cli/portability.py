@@ -30,9 +30,9 @@ def list_roots(index_folder: Path, as_json: bool) -> None:
     """Say which folders are in the index, how many images each holds, what is left out of it."""
     from dataclasses import asdict
 
-    from searchengine.index import Index
+    from searchengine.scale.opening import open_index
 
-    with Index.open(index_folder) as index:
+    with open_index(index_folder) as index:
         for root, scope in index.scopes().items():
             count, is_there = len(index.files(root)), Path(root).is_dir()
             if as_json:
@@ -60,9 +60,9 @@ def move(old: str, new: str, index_folder: Path, as_json: bool) -> None:
 
     Only the index is changed: nothing is read, moved or encoded.
     """
-    from searchengine.index import Index
+    from searchengine.scale.opening import open_index
 
-    with Index.open(index_folder) as index:
+    with open_index(index_folder) as index:
         index.move_root(old, new)
         index.save_snapshot()
         count = len(index.files(os.path.abspath(new)))
@@ -78,9 +78,9 @@ def move(old: str, new: str, index_folder: Path, as_json: bool) -> None:
 @json_option
 def remove(folder: str, index_folder: Path, as_json: bool) -> None:
     """Take FOLDER and all its images out of the index; the pictures stay where they are."""
-    from searchengine.index import Index
+    from searchengine.scale.opening import open_index
 
-    with Index.open(index_folder) as index:
+    with open_index(index_folder) as index:
         count = index.remove_root(folder)
         index.save_snapshot()
     if as_json:
@@ -102,10 +102,10 @@ def merge(other: Path, index_folder: Path, as_json: bool, quiet: bool) -> None:
     """
     from dataclasses import asdict
 
-    from searchengine.index import Index
     from searchengine.portable import merge
+    from searchengine.scale.opening import open_index
 
-    with Index.open(other.expanduser()) as source, Index.open(index_folder) as index:
+    with open_index(other.expanduser()) as source, open_index(index_folder) as index:
         with progress("images", quiet=quiet) as report_progress:
             merged = merge(source, index, report_progress)
         count = index.count
@@ -139,11 +139,11 @@ def export(folder: Path, format_: str, index_folder: Path, as_json: bool, quiet:
     """Write every image's facts, captions and embedding to FOLDER, which must be new or empty."""
     from dataclasses import asdict
 
-    from searchengine.index import Index
     from searchengine.portable import export
+    from searchengine.scale.opening import open_index
 
     folder = folder.expanduser()
-    with Index.open(index_folder) as index, progress("images", quiet=quiet) as report_progress:
+    with open_index(index_folder) as index, progress("images", quiet=quiet) as report_progress:
         exported = export(index, folder, cast("Format", format_), report_progress)
     if as_json:
         echo_json({"folder": str(folder), **asdict(exported)})

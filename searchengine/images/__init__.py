@@ -4,16 +4,21 @@ from searchengine.images.batches import read_batches
 from searchengine.images.decode import Picture, decode, digest, read
 from searchengine.images.formats import EXTENSIONS
 from searchengine.images.perceptual import perceptual_hash
-from searchengine.images.walk import UnreadableFolder, walk
+from searchengine.images.reading import Content, read_bytes_unless_known, read_unless_known
+from searchengine.images.walk import UnreadableFolder, compile_patterns, walk
 
 __all__ = [
     "EXTENSIONS",
+    "Content",
     "Picture",
     "UnreadableFolder",
+    "compile_patterns",
     "decode",
     "digest",
     "perceptual_hash",
     "read",
     "read_batches",
+    "read_bytes_unless_known",
+    "read_unless_known",
     "walk",
 ]

@@ -72,10 +72,15 @@ def read(path: str, *, min_side: int, span: tuple[int, int] | None = None) -> Pi
         if span:
             file.seek(span[0])
             return decode(io.BytesIO(file.read(span[1])), min_side=min_side)
-        kind = extension(path)
-        if kind not in RAW_EXTENSIONS:
-            return decode(file, min_side=min_side)
-        shown, (width, height) = preview(file)
+        return decode_named(file, path, min_side=min_side)
+
+
+def decode_named(file: BinaryIO, name: str, *, min_side: int) -> Picture:
+    """Decode a binary file by its name: the preview where that is one of camera RAW."""
+    kind = extension(name)
+    if kind not in RAW_EXTENSIONS:
+        return decode(file, min_side=min_side)
+    shown, (width, height) = preview(file)
     picture = decode(shown, min_side=min_side)
     info = replace(picture.info, width=width, height=height, format=kind[1:].upper())
     return Picture(picture.image, info)
@@ -88,9 +93,14 @@ def digest(path: str) -> bytes:
     """
     with _open(path) as file:
         try:
-            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
+            return hash_content(file)
         except OSError as error:
             raise ImageError(_reason(error)) from error
+
+
+def hash_content(file: io.BufferedIOBase) -> bytes:
+    """The BLAKE2b hash of the whole content of an open file, 16 bytes."""
+    return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
 
 
 def decode(file: BinaryIO, *, min_side: int) -> Picture:

@@ -7,7 +7,7 @@ import os
 import posixpath
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, TypeAlias
@@ -41,7 +41,12 @@ _Step: TypeAlias = "tuple[str, os.DirEntry[str] | _Rules]"
 
 
 def walk(
-    root: str, *, under: str = "", include_hidden: bool = False, exclude: Sequence[str] = ()
+    root: str,
+    *,
+    under: str = "",
+    include_hidden: bool = False,
+    exclude: Sequence[str] = (),
+    extensions: Set[str] = EXTENSIONS,
 ) -> Iterator[ImageFile | UnreadableFolder]:
     """Yield every supported picture file below `root`, lazily, sorted by relative path.
 
@@ -54,17 +59,20 @@ def walk(
 
     Raises `ImageError` at the first item where the starting folder cannot be listed.
     """
-    return _Walk(root, include_hidden, exclude).run(under)
+    return _Walk(root, include_hidden, exclude, extensions).run(under)
 
 
 class _Walk:
     """One walk: what stays the same, or is remembered, from folder to folder."""
 
-    def __init__(self, root: str, include_hidden: bool, exclude: Sequence[str]) -> None:
+    def __init__(
+        self, root: str, include_hidden: bool, exclude: Sequence[str], extensions: Set[str]
+    ) -> None:
         self.root = root
         self.real_root = os.path.join(os.path.realpath(root), "")
         self.include_hidden = include_hidden
-        self.exclude: _Rules = ((0, _compile(exclude, "exclude")),) if exclude else ()
+        self.extensions = extensions
+        self.exclude: _Rules = ((0, compile_patterns(exclude, "exclude")),) if exclude else ()
         self.visited: set[tuple[int, int]] = set()
 
     def run(self, under: str) -> Iterator[ImageFile | UnreadableFolder]:
@@ -127,7 +135,7 @@ class _Walk:
                 continue
             if _is_folder(entry):
                 step: _Step = (f"{path}{name}/", rules)
-            elif extension(name) in EXTENSIONS:
+            elif extension(name) in self.extensions:
                 step = (path + name, entry)
             else:
                 continue
@@ -144,7 +152,7 @@ class _Walk:
             return rules
         # Surrogate escapes: a pattern in another encoding still equals the same bytes in a name.
         with open(file, encoding="utf-8-sig", errors="surrogateescape") as lines:
-            own = (len(path), _compile(lines.read().split("\n"), file))
+            own = (len(path), compile_patterns(lines.read().split("\n"), file))
         return (*self.exclude, own, *rules[len(self.exclude) :])
 
     def _is_around_or_inside(self, link: str) -> bool:
@@ -175,7 +183,8 @@ def _is_excluded(path: str, rules: _Rules) -> bool:
     return False
 
 
-def _compile(lines: Iterable[str], where: str) -> GitIgnoreSpec:
+def compile_patterns(lines: Iterable[str], where: str) -> GitIgnoreSpec:
+    """Patterns of gitignore syntax, ready to match; raises `ImageError` that names `where`."""
     from pathspec import GitIgnoreSpec  # needed by few walks
 
     try:

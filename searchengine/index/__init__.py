@@ -6,6 +6,17 @@ missing, damaged or of another state is rebuilt from the catalog.
 """
 
 from searchengine.catalog import Changes, Entry, NewImage, Traits
-from searchengine.index.folder import Index
+from searchengine.index.folder import Index, OpenStore
+from searchengine.index.places import Places
+from searchengine.vectors import Among
 
-__all__ = ["Changes", "Entry", "Index", "NewImage", "Traits"]
+__all__ = [
+    "Among",
+    "Changes",
+    "Entry",
+    "Index",
+    "NewImage",
+    "OpenStore",
+    "Places",
+    "Traits",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from searchengine.types import (
     Scope,
     WordMatch,
 )
+from searchengine.vectors import Among
 
 
 class Contents:
@@ -88,6 +89,11 @@ class Contents:
         """Digest -> the images whose file has it; digests without an image are left out."""
         with self._catalog.reading() as rows:
             return rows.by_digest(digests)
+
+    def digests(self, sizes: Set[int]) -> dict[int, list[bytes]]:
+        """Size in bytes -> digests of the contents of that size, of all images."""
+        with self._catalog.reading() as rows:
+            return rows.digests(sizes)
 
     def traits(self, ids: Iterable[int] | None = None) -> list[Traits]:
         """What tells copies; of some images or of all, the one to keep of equal ones first.
@@ -177,15 +183,14 @@ class Contents:
         with self._catalog.reading() as rows:
             return rows.matching(filters)
 
-    def words(
-        self, text: str, limit: int, allowed: NDArray[np.int64] | None = None
-    ) -> list[WordMatch]:
+    def words(self, text: str, limit: int, among: Among | None = None) -> list[WordMatch]:
         """The images whose file name, folder and captions hold what a person typed, best first.
 
         All of the plain words must be there, and every "quotation" literally, though without
-        regard to case and diacritics. With `allowed`, (m,) int64, only images with those ids.
+        regard to case and diacritics. With `among`, only those of these images.
         """
         with self._catalog.reading() as rows:
+            allowed = rows.matching(among) if isinstance(among, Filters) else among
             return rows.words(text, limit, allowed)
 
     def newest(

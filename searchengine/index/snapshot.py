@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from searchengine.catalog import Catalog, Reader, decode
 from searchengine.errors import IndexFolderError, IndexModelError, ModelError
-from searchengine.types import EncoderSpec
-from searchengine.vectors import VectorIndex
+from searchengine.filters import Filters
+from searchengine.types import Embeddings, EncoderSpec
+from searchengine.vectors import Among, VectorIndex
 
 ABANDONED = 3600  # seconds after which a temporary file has no writer any more
 
@@ -29,13 +32,14 @@ _NOTHING = _State("", 0)
 class Snapshot:
     """Vectors that follow the catalog, while it holds those of one encoder.
 
-    Not safe to share between threads: the index guards it with its lock.
+    Safe to share between threads, one of which searches at a time.
     """
 
     def __init__(self, folder: Path, catalog: Catalog, spec: EncoderSpec) -> None:
         self._folder = folder
         self._catalog = catalog
         self._spec = spec
+        self._lock = threading.RLock()
         self.forget()
 
     def forget(self) -> None:
@@ -58,23 +62,66 @@ class Snapshot:
             IndexModelError: the catalog holds those of another encoder by now.
             IndexFolderError: the catalog holds damaged vectors.
         """
-        with self._catalog.reading() as rows:
-            stamp, first = rows.stamp(), not self._seen.stamp
-            if stamp == self._seen.stamp:
-                return self._vectors
-            require_model(rows, self._spec, self._folder)
-            loaded = self._load(stamp, rows.count(), mapped=to_search)
-            if not loaded:
-                self._catch_up(rows)
-            self._seen = _State(stamp, rows.last_seq())
-        if first and not loaded:
-            self._write()  # or every process that only searches would rebuild again
-        return self._vectors
+        with self._lock:
+            with self._catalog.reading() as rows:
+                stamp, first = rows.stamp(), not self._seen.stamp
+                if stamp == self._seen.stamp:
+                    return self._vectors
+                require_model(rows, self._spec, self._folder)
+                loaded = self._load(stamp, rows.count(), mapped=to_search)
+                if not loaded:
+                    self._catch_up(rows)
+                self._seen = _State(stamp, rows.last_seq())
+            if first and not loaded:
+                self._write()  # or every process that only searches would rebuild again
+            return self._vectors
+
+    def search(
+        self, queries: Embeddings, k: int, among: Among | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Search the state of the catalog; see `VectorIndex.search`."""
+        if isinstance(among, Filters):
+            with self._catalog.reading() as rows:
+                among = rows.matching(among)
+        with self._lock:
+            return self.follow().search(queries, k, among)
+
+    def can_apply(self, filters: Filters) -> bool:
+        """Ids are all it takes."""
+        return False
+
+    def prepare(self) -> None:
+        """Be ready for the catalog to take these vectors: the file is written afterwards."""
 
     def save(self) -> bool:
         """Write the file of the present state, delete older ones; False where it is impossible."""
-        self.follow(to_search=False)
-        return self._write()
+        with self._lock:
+            self.follow(to_search=False)
+            return self._write()
+
+    def problems(self) -> list[str]:
+        """Say whether the file differs from the catalog. A missing one is sound."""
+        with self._catalog.reading() as rows:
+            path = self.path(rows.stamp())
+            if not path.exists() or _matches(rows, self._spec.dim, path):
+                return []
+        return [f"{path} is damaged or differs from the catalog"]
+
+    def repair(self) -> list[str]:
+        """Write the file anew where it is missing or differs; says so."""
+        with self._lock:
+            with self._catalog.reading() as rows:
+                path = self.path(rows.stamp())
+                if _matches(rows, self._spec.dim, path):
+                    return []
+            self.forget()
+            path.unlink(missing_ok=True)
+            if not self.save():
+                return []
+            return [f"rebuilt the snapshot of {self._vectors.count} vectors"]
+
+    def close(self) -> None:
+        """Nothing is open."""
 
     def _load(self, stamp: str, count: int, *, mapped: bool) -> bool:
         try:
@@ -135,6 +182,21 @@ class Snapshot:
         for path in self._folder.glob("*.faiss.*.tmp"):
             if time.time() - path.stat().st_mtime > ABANDONED:
                 path.unlink(missing_ok=True)
+
+
+def _matches(rows: Reader, dim: int, snapshot: Path) -> bool:
+    """Tell whether a snapshot holds exactly the vectors of the catalog."""
+    try:
+        ids, vectors = VectorIndex.load(snapshot).items()
+    except (OSError, IndexFolderError):
+        return False
+    if vectors.shape != (rows.count(), dim):
+        return False
+    for block, blobs in rows.vectors_after(0):
+        places = np.searchsorted(ids, block).clip(max=len(ids) - 1)
+        if (ids[places] != block).any() or vectors[places].tobytes() != b"".join(blobs):
+            return False
+    return True
 
 
 def require_model(rows: Reader, spec: EncoderSpec, folder: Path) -> None:

@@ -11,7 +11,7 @@ from itertools import takewhile
 import numpy as np
 from numpy.typing import NDArray
 
-from searchengine.index import Index
+from searchengine.index import Among, Index
 from searchengine.query.composition import SAMPLE, Away, Composed, Weighted, compose
 from searchengine.query.diversity import diversify
 from searchengine.query.examples import embed_example
@@ -40,11 +40,11 @@ class Model:
 
 @dataclass
 class _Asked:
-    """A request, what it means, the ids that it allows, None for all, and what its marks do."""
+    """A request, what it means, among which images it asks, None for all, what its marks do."""
 
     request: Request
     query: Composed
-    allowed: Ids | None
+    among: Among | None
     pull: Pull | None = None
     first: Nearest | None = None
     """Its first window, where several requests were looked up at once."""
@@ -115,7 +115,7 @@ class Answerer:
 
     def _asked(self, request: Request, texts: Texts) -> _Asked:
         query = self._composed(request, texts)
-        return _Asked(request, query, self._allowed(request), self._pull(request, query))
+        return _Asked(request, query, self._among(request), self._pull(request, query))
 
     def _pull(self, request: Request, query: Composed) -> Pull | None:
         if not request.feedback:
@@ -128,7 +128,7 @@ class Answerer:
         plain = [
             each
             for each in asked
-            if each.allowed is None and not each.query.away and each.pull is None
+            if each.among is None and not each.query.away and each.pull is None
         ]
         if len(plain) > 1:
             directions = np.stack([each.query.direction for each in plain])
@@ -139,20 +139,25 @@ class Answerer:
     # --- one request ---
 
     def _answer(self, asked: _Asked, k: int, options: SearchOptions) -> list[Hit]:
-        total = self.index.count if asked.allowed is None else len(asked.allowed)
+        ids = asked.among if isinstance(asked.among, np.ndarray) else None
+        total = self.index.count if ids is None else len(ids)
         if total == 0:
             return []
-        wanted, count = options.offset + k, 0
+        wanted, count, before = options.offset + k, 0, -1
         while True:
             count = min(total, max(wanted, 2 * count, WINDOW))
             places = self._places(asked, count, options)
             kept = list(takewhile(lambda place: _is_enough(place, options), places))
             hits = self._hits(kept, options)
-            if count == total or len(hits) >= wanted or len(kept) < len(places):
+            is_all = count == total or len(places) == before
+            if is_all or len(hits) >= wanted or len(kept) < len(places):
                 return hits[options.offset : wanted]
+            before = len(places)
 
-    def _allowed(self, request: Request) -> Ids | None:
-        """The ids among which to search; None for all."""
+    def _among(self, request: Request) -> Among | None:
+        """The images among which to search, as ids or as the filters they pass; None for all."""
+        if not request.quotations and not request.examples and request.filters:
+            return self.index.narrowed(request.filters)
         allowed = self.index.matching(request.filters) if request.filters else None
         for quoted in request.quotations:
             matches = self.index.words(f'"{quoted}"', max(1, self.index.count), allowed)
@@ -165,9 +170,9 @@ class Answerer:
     def _places(self, asked: _Asked, count: int, options: SearchOptions) -> list[Place]:
         request = asked.request
         ranker = Ranker(self.index, self.model.judge, request.texts, not options.raw, asked.pull)
-        places = ranker.rank(asked.query, asked.allowed, count, asked.first)
+        places = ranker.rank(asked.query, asked.among, count, asked.first)
         if request.texts and not options.semantic_only and not options.raw:
-            matches = self.index.words(" ".join(request.typed), _WORD_MATCHES, asked.allowed)
+            matches = self.index.words(" ".join(request.typed), _WORD_MATCHES, asked.among)
             first = {place.id for place in places[:WINDOW]}
             others = ranker.singled_out(asked.query, [m.id for m in matches if m.id not in first])
             places = fuse(places, matches, others) if matches else places

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchengine.encoders.reference import Evidence
-from searchengine.index import Index
+from searchengine.index import Among, Index
 from searchengine.query.composition import SAMPLE, Composed
 from searchengine.query.feedback import Pull
 from searchengine.query.relevance import BANDS, Judge, Penalty, Scores, bands
@@ -49,9 +49,9 @@ class Ranker:
     """What marked hits do."""
 
     def rank(
-        self, query: Composed, allowed: Ids | None, count: int, first: Nearest | None = None
+        self, query: Composed, among: Among | None, count: int, first: Nearest | None = None
     ) -> list[Place]:
-        """At least the `count` nearest images, or all; only those in `allowed`, if given.
+        """At least the `count` nearest images, or all; only those in `among`, if given.
 
         `first` is the first window, where it is known already.
         They are ordered window by window, so that asking for more never changes the first ones.
@@ -60,7 +60,7 @@ class Ranker:
         window = _WIDE if query.away else WINDOW
         fetched = -(-count // window) * window
         if first is None or fetched > window:
-            first = self._nearest(query, fetched, allowed)
+            first = self._nearest(query, fetched, among)
         scores, found = first
         present, vectors = self.index.present(found.tolist())
         ids = np.array(present, np.int64)
@@ -103,9 +103,9 @@ class Ranker:
             for each, cosine, relevance in zip(present, cosines, known, strict=True)
         ]
 
-    def _nearest(self, query: Composed, count: int, allowed: Ids | None) -> Nearest:
+    def _nearest(self, query: Composed, count: int, among: Among | None) -> Nearest:
         direction = self.pull.direction if self.pull else query.direction
-        scores, ids = self.index.nearest(direction[np.newaxis], count, allowed)
+        scores, ids = self.index.nearest(direction[np.newaxis], count, among)
         return scores[0], ids[0]
 
     def _keys(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from searchengine.filters import Filters
 from searchengine.types import Embeddings, Facts
+
+Among: TypeAlias = NDArray[np.int64] | Filters
+"""Which images a search is among: those with these ids, (m,) int64, or that filters let pass."""
 
 
 class VectorStore(Protocol):
@@ -22,8 +25,8 @@ class VectorStore(Protocol):
     name: str
     """Which store it is, without credentials: the catalog remembers its state by this name."""
 
-    def ready(self) -> None:
-        """Make sure that it can be used; makes it, empty, where it is not there yet.
+    def ready(self) -> bool:
+        """Make sure that it can be used; where it is not there yet, make it, empty, and say True.
 
         Raises:
             StoreError: besides, what is there has another dimension.
@@ -62,7 +65,7 @@ class VectorStore(Protocol):
         self,
         queries: Embeddings,
         k: int,
-        among: NDArray[np.int64] | Filters | None = None,
+        among: Among | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Find the k embeddings nearest to each of (n, dim) queries, best first.
 

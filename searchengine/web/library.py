@@ -13,7 +13,7 @@ from fastapi import Depends, Request
 
 from searchengine.engine import SearchEngine
 from searchengine.errors import SearchEngineError
-from searchengine.index.folder import CATALOG
+from searchengine.index import Places
 from searchengine.web.problems import Problem
 
 log = logging.getLogger("searchengine.web")
@@ -96,7 +96,7 @@ def _warm(engine: SearchEngine) -> None:
 
 
 def _identity(folder: Path) -> _Identity:
-    state = os.stat(folder / CATALOG)
+    state = os.stat(Places.file(folder))
     return state.st_dev, state.st_ino
 
 

@@ -17,6 +17,8 @@ from searchengine.catalog import Catalog, Changes, NewImage
 from searchengine.errors import QueryError
 from searchengine.filters import Circle, Filters
 from searchengine.types import ImageFile, ImageInfo, IndexedImage
+from tests.catalog.toys import SPEC
+from tests.postgres import new_place
 
 ROOTS = ("/photos", "/media/Holiday")
 FOLDERS = [
@@ -57,7 +59,8 @@ def make(number: int, rng: random.Random) -> NewImage:
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
-    catalog = Catalog.create(tmp_path_factory.mktemp("many") / "catalog.db", {"stamp": "first"})
+    path = new_place(tmp_path_factory.mktemp("many"))
+    catalog = Catalog.create(path, SPEC, {"stamp": "first"})
     rng = random.Random(7)
     with catalog.writing() as rows:
         for root in ROOTS:

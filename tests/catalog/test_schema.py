@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from searchengine.catalog import Catalog, decode
 from searchengine.catalog.schema import AnyText
-from searchengine.types import Scope, WordMatch
-from tests.catalog.toys import INFO, apply, picture
+from searchengine.errors import IndexFolderError
+from searchengine.types import EncoderSpec, Scope, WordMatch
+from tests.catalog.toys import INFO, SPEC, apply, picture
 
 
 @given(st.binary())
@@ -54,7 +55,8 @@ CREATE TABLE captions (
     PRIMARY KEY (image_id, text),
     FOREIGN KEY(image_id) REFERENCES images (id) ON DELETE CASCADE
 );
-INSERT INTO settings VALUES ('schema', '1'), ('stamp', 'first');
+INSERT INTO settings VALUES ('schema', '1'), ('stamp', 'first'), ('kind', 'exact'),
+    ('encoder', 'toy'), ('fingerprint', 'f'), ('dim', '2');
 INSERT INTO roots VALUES (1, '/photos');
 INSERT INTO images (root_id, path, size, mtime_ns, digest, width, height, format)
     VALUES (1, 'a', 10, 20, x'00', 640, 480, 'JPEG');
@@ -112,9 +114,33 @@ UPDATE settings SET value = '4' WHERE "key" = 'schema';
 """
 
 
+VERSION_5 = """
+ALTER TABLE roots ADD COLUMN exclude JSON DEFAULT '[]' NOT NULL;
+ALTER TABLE roots ADD COLUMN include_hidden BOOLEAN DEFAULT 0 NOT NULL;
+INSERT INTO settings VALUES ('staged_fingerprint', 'other');
+INSERT INTO staged VALUES (1, x'00'), (2, x'00');
+INSERT INTO captions VALUES (2, 'z'), (2, 'a');
+DELETE FROM words WHERE rowid = 2;
+INSERT INTO words (rowid, name, folder, caption)
+    VALUES (2, 'img beachparty2 beach party 2', 'trips', 'z a');
+INSERT INTO images (root_id, path, size, mtime_ns, digest, width, height, format)
+    VALUES (1, 'gone', 10, 20, x'02', 640, 480, 'JPEG');
+INSERT INTO embeddings (image_id, vector) VALUES (3, x'003c0000');
+DELETE FROM embeddings WHERE image_id = 3;
+DELETE FROM images WHERE id = 3;
+DELETE FROM words_due;
+UPDATE settings SET value = '5' WHERE "key" = 'schema';
+"""
+
+
 @pytest.fixture(
-    params=[VERSION_1, VERSION_1 + VERSION_2, VERSION_1 + VERSION_2 + VERSION_4],
-    ids=["version 1", "version 2", "version 4"],
+    params=[
+        VERSION_1,
+        VERSION_1 + VERSION_2,
+        VERSION_1 + VERSION_2 + VERSION_4,
+        VERSION_1 + VERSION_2 + VERSION_4 + VERSION_5,
+    ],
+    ids=["version 1", "version 2", "version 4", "version 5"],
 )
 def migrated(request, path):
     with closing(sqlite3.connect(path)) as db:
@@ -124,19 +150,23 @@ def migrated(request, path):
     catalog.close()
 
 
+@pytest.mark.sqlite
 def test_an_old_database_becomes_what_is_made_today(migrated, path, tmp_path):
     with migrated.reading() as rows:
-        assert rows.settings() == {"schema": "5", "stamp": "first"}
-        assert rows.staged_fingerprint() == ""
+        settings = {"schema": "6", "stamp": "first", "kind": "exact", "model": "1"}
+        assert rows.settings() == settings
+        assert rows.encoder() == EncoderSpec("toy", "f", 2)
+        assert rows.root_stamps() == {"/photos": ""}
         assert rows.files("/photos")["a"] == (1, 10, 20)
         assert rows.problems() == []
         assert rows.images([1])[1].info.phash is None
         assert rows.scopes() == {"/photos": Scope()}
         np.testing.assert_array_equal(decode([rows.vectors([1])[1]], 2), [[1, 0]])
-    Catalog.create(tmp_path / "new.db", {}).close()
+    Catalog.create(tmp_path / "new.db", SPEC, {}).close()
     assert tables(path) == tables(tmp_path / "new.db")
 
 
+@pytest.mark.sqlite
 def test_a_migrated_database_takes_and_gives_all_that_is_new(migrated):
     info, scope = replace(INFO, phash=-(2**63)), Scope(("raw/", "caf\udce9"), include_hidden=True)
     apply(migrated, added=[replace(picture("new"), info=info)])
@@ -145,10 +175,12 @@ def test_a_migrated_database_takes_and_gives_all_that_is_new(migrated):
     with migrated.reading() as rows:
         assert rows.scopes() == {"/photos": scope}
         assert rows.images([(new := rows.files("/photos")["new"][0])])[new].info == info
-        assert rows.unstaged() == sorted(each for each, *_ in rows.files("/photos").values())
+        assert rows.unstaged(EncoderSpec("toy", "f", 2)) == rows.without_vector() == []
+        assert rows.unstaged(SPEC) == sorted(each for each, *_ in rows.files("/photos").values())
         assert [match.id for match in rows.words("new", 9)] == [new]
 
 
+@pytest.mark.sqlite
 def test_the_words_of_images_that_were_there_before_are_found(path):
     with closing(sqlite3.connect(path)) as db:
         db.executescript(VERSION_1 + VERSION_2)
@@ -157,3 +189,31 @@ def test_the_words_of_images_that_were_there_before_are_found(path):
         assert rows.words("beach party", 9) == [WordMatch(2, ("file name",))]
         assert rows.words("dog boat", 9) == [WordMatch(1, ("caption",))]
     catalog.close()
+
+
+@pytest.mark.sqlite
+def test_order_and_numbers_survive_and_what_was_staged_is_dropped(path):
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(VERSION_1 + VERSION_2 + VERSION_4 + VERSION_5)
+    catalog = Catalog.open(path)
+    with catalog.writing() as rows:
+        assert rows.captions() == {1: ("a dog", "a boat"), 2: ("z", "a")}
+        assert rows.last_seq() == 2
+        assert not rows.holds(EncoderSpec("other", "other", 2))
+    apply(catalog, added=[picture("new")])
+    with catalog.reading() as rows:
+        assert (rows.files("/photos")["new"][0], rows.last_seq()) == (4, 4)  # 3 was used before
+        assert rows.problems() == []
+    catalog.close()
+
+
+@pytest.mark.sqlite
+def test_a_database_that_does_not_name_its_model_stays_as_it_is(path):
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(VERSION_1)
+        db.execute("DELETE FROM settings WHERE key = 'dim'")
+        db.commit()
+    before = tables(path)
+    with pytest.raises(IndexFolderError, match="lost the name of its model; index it again"):
+        Catalog.open(path)
+    assert tables(path) == before

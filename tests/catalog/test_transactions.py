@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from searchengine.catalog import Catalog, Changes, NewImage, decode, sqlite
+from searchengine.catalog import Catalog, Changes, NewImage, decode, postgresql, sqlite
 from searchengine.errors import IndexFolderError
 from searchengine.types import Failure, ImageFile, Scope
-from tests.catalog.toys import INFO, ROOT, apply, failed, files, picture
+from tests.catalog.toys import INFO, ROOT, SPEC, apply, failed, files, picture
 
 
 def test_an_image_is_read_as_it_was_written(catalog):
@@ -72,7 +72,7 @@ def test_ids_and_vector_numbers_are_never_used_twice(catalog):
 
 def test_a_batch_is_written_whole_or_not_at_all(catalog):
     apply(catalog, added=[picture("a")])
-    with pytest.raises(IndexFolderError, match="UNIQUE"):
+    with pytest.raises(IndexFolderError, match=r"(?i)unique"):
         apply(catalog, added=[picture("b"), picture("a")])
     with pytest.raises(IndexFolderError, match="not a root"):
         apply(catalog, removed=[1], added=[NewImage(ImageFile("/x", "b", 1, 1), b"", INFO, None)])
@@ -120,11 +120,12 @@ def test_a_reader_sees_one_state(catalog):
 
 
 def test_a_second_writer_gives_up_after_a_while(path, monkeypatch):
-    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
-    catalog = Catalog.create(path, {})
+    for database in (sqlite, postgresql):
+        monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
+    catalog = Catalog.create(path, SPEC, {})
     with (
         catalog.writing(),
-        pytest.raises(IndexFolderError, match="locked; another process"),
+        pytest.raises(IndexFolderError, match=r"lock.*; another process"),
         catalog.writing(),
     ):
         pass
@@ -133,6 +134,14 @@ def test_a_second_writer_gives_up_after_a_while(path, monkeypatch):
 
 def test_only_the_holder_of_the_stamp_changes_it(catalog):
     with catalog.writing() as rows:
-        assert not rows.restamp("other", "mine")
-        assert rows.restamp("first", "second")
-        assert rows.stamp() == "second"
+        rows.add_root("/else")
+        held = rows.root_stamps()
+        assert len({*held.values(), ""}) == 3
+        for stale in ({**held, ROOT: "other"}, {**held, "/gone": ""}):
+            assert not rows.restamp(stale, "mine")
+            assert (rows.stamp(), rows.root_stamps()) == ("first", held)
+        assert rows.restamp({ROOT: held[ROOT]}, "second")
+        assert (rows.stamp(), rows.root_stamps()) == ("second", {**held, ROOT: "second"})
+        assert not rows.restamp(held, "third")
+        rows.restamp_all("fourth")
+        assert {rows.stamp(), *rows.root_stamps().values()} == {"fourth"}

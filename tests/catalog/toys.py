@@ -3,10 +3,11 @@
 import numpy as np
 
 from searchengine.catalog import Changes, NewImage
-from searchengine.types import ImageFile, ImageInfo
+from searchengine.types import EncoderSpec, ImageFile, ImageInfo
 
 INFO = ImageInfo(640, 480, "JPEG", "2024-07-01T18:30:00+02:00", "Canon", None, 48.5, -2.25)
 ROOT = "/photos"
+SPEC = EncoderSpec("toy", "f" * 64, 2)
 
 
 def picture(path, digest=b"d" * 32, size=10):

@@ -1,0 +1,207 @@
+"""Embedding on a cluster with Ray Data.
+
+Tasks stream to actors that read and embed, and readings stream back to this process, which alone
+writes. What a lost machine had in hand is done again by another one; a reading that comes twice
+counts once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from searchengine import encoders
+from searchengine.errors import ClusterError, SearchEngineError
+from searchengine.images import UnreadableFolder
+from searchengine.scale import sources
+from searchengine.scale.connection import LOCAL, check_address, connected, one_line
+from searchengine.scale.plan import RETRIES, Plan, free_cpus, machines, plan
+from searchengine.scale.shipping import ShippedModel
+from searchengine.types import ImageFile, KnownContent, Reading, Scope, Task
+
+_WAVE: Final = 1_000_000
+"""Tasks that Ray holds at a time: some 200 bytes each."""
+_BLOCK: Final = 256
+"""Tasks that an actor gets at a time, and that are done again where one is lost."""
+_BLOCKS_AN_ACTOR: Final = 4
+_LOOK_SECONDS: Final = 120.0
+
+
+class ClusterWorkers:
+    """Lists folders, addresses and shards from here; reads and embeds on a Ray cluster."""
+
+    def __init__(
+        self, folder: encoders.ModelFolder, address: str = LOCAL, device: str = "auto"
+    ) -> None:
+        """`address` is `local`, `auto`, `HOST:PORT` or `ray://HOST:PORT`; see `connected`."""
+        self.folder = folder
+        self.address = check_address(address)
+        self.device = device
+        self.plan: Plan | None = None
+        """What it comes to, once there is something to embed."""
+        self.embedded: Counter[str] = Counter()
+        """Id of a node of the cluster -> how many files it read."""
+
+    def list_folders(self, folders: Iterable[str | Path]) -> dict[str, bool]:
+        """See `sources.list_folders`."""
+        return sources.list_folders(folders)
+
+    def walk(self, root: str, under: str, scope: Scope) -> Iterator[ImageFile | UnreadableFolder]:
+        """See `sources.walk`."""
+        return sources.walk(root, under, scope)
+
+    def out_of_sight(self, root: str, paths: Iterable[str]) -> set[str]:
+        """None: it sees all that can be indexed."""
+        return set()
+
+    def is_gone(self, file: ImageFile) -> None:
+        """To ask for each would take a request; the listing has told already."""
+        return None
+
+    def embed(
+        self, tasks: Sequence[Task], known: KnownContent, stop: threading.Event
+    ) -> Iterator[list[Reading]]:
+        """Stream tasks to the cluster, and their readings back.
+
+        Raises `ClusterError` where it cannot be reached, has too little, or gives up.
+        """
+        with connected(self.address) as ray, _plain_errors(ray):
+            from searchengine.scale.stream import Stream, pull
+
+            model = ShippedModel.of(self.folder, ray.put)
+            _look_around(ray, sorted({task.file.root for task in tasks}), model)
+            self.plan = plan(machines(ray), free_cpus(ray), self.device)
+            here = _on(ray.get_runtime_context().get_node_id(), soft=True)
+            actor = ray.remote(Stream).options(num_cpus=0, scheduling_strategy=here)
+            stream = actor.remote(self.plan, model, self.device)
+            for start in range(0, len(tasks), _WAVE):
+                if stop.is_set():
+                    return
+                wave = tasks[start : start + _WAVE]
+                contents = known.of_sizes({task.file.size for task in wave})
+                ray.get(stream.start.remote(_put(ray, wave, contents, self.plan.actors)))
+                yield from self._readings(wave, pull(ray, stream, stop), stop)
+
+    def _readings(
+        self, tasks: Sequence[Task], tables: Iterator[Any], stop: threading.Event
+    ) -> Iterator[list[Reading]]:
+        """Readings of a wave of tasks, each once."""
+        pending = dict(enumerate(tasks))
+        for table in tables:
+            batch = [
+                self._reading(pending.pop(row["number"]), row)
+                for row in table.to_pylist()
+                if row["number"] in pending
+            ]
+            if batch:
+                yield batch
+        if pending and not stop.is_set():
+            raise ClusterError(
+                f"the cluster lost {len(pending)} of {len(tasks)} files; run the same command again"
+            )
+
+    def _reading(self, task: Task, row: Mapping[str, Any]) -> Reading:
+        from searchengine.scale.worker import info_of
+
+        self.embedded[row["node"]] += 1
+        if row["embedding"] is None:
+            return Reading(task, row["digest"], reason=row["reason"])
+        embedding = np.frombuffer(row["embedding"], np.float32)
+        return Reading(task, row["digest"], info_of(row["info"]), embedding)
+
+
+def _put(
+    ray: Any, tasks: Sequence[Task], contents: Mapping[int, list[bytes]], actors: int
+) -> list[Any]:
+    """Give Ray the tasks, numbered, in tables for one actor each; returns references."""
+    from searchengine.scale.worker import tabulate
+
+    size = max(1, min(_BLOCK, -(-len(tasks) // (actors * _BLOCKS_AN_ACTOR))))
+    numbered = list(enumerate(tasks))
+    return [
+        ray.put(tabulate(numbered[at : at + size], contents))
+        for at in range(0, len(numbered), size)
+    ]
+
+
+def _on(node: str, *, soft: bool) -> Any:
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return NodeAffinitySchedulingStrategy(node, soft=soft)
+
+
+def _look_around(ray: Any, roots: Sequence[str], model: ShippedModel) -> None:
+    """Ask every machine whether it can do the work, before hours of it.
+
+    Raises `ClusterError` where one lacks the folders, the package or the model.
+    """
+    from searchengine.scale.worker import look
+
+    nodes = {n["NodeID"]: n for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU")}
+    remote = ray.remote(look)
+    asked = {
+        remote.options(num_cpus=0, scheduling_strategy=_on(node, soft=False)).remote(
+            roots, model
+        ): f"the machine {each['NodeManagerAddress']} of the cluster"
+        for node, each in nodes.items()
+    }
+    done, late = ray.wait(list(asked), num_returns=len(asked), timeout=_LOOK_SECONDS)
+    for reference in done:
+        _judge(ray, reference, asked[reference])
+    if late:
+        raise ClusterError(f"{asked[late[0]]} does not answer; is it overloaded?")
+
+
+def _judge(ray: Any, reference: Any, where: str) -> None:
+    """Raise `ClusterError` where a machine cannot do the work."""
+    from searchengine import __version__
+
+    try:
+        sight = ray.get(reference)
+    except ray.exceptions.RayError as error:
+        if "ModuleNotFoundError" not in str(error):
+            raise
+        raise ClusterError(
+            f"{where} lacks a library; install searchengine {__version__} with the extra `ray` on "
+            f"every machine ({one_line(error)})"
+        ) from error
+    if sight.version != __version__:
+        raise ClusterError(
+            f"{where} has searchengine {sight.version}, this one {__version__}; install the same "
+            "version on every machine"
+        )
+    if sight.problem:
+        raise ClusterError(f"{where}: {sight.problem}")
+
+
+@contextlib.contextmanager
+def _plain_errors(ray: Any) -> Iterator[None]:
+    """Turn what Ray raises into one line, and let through what is ours."""
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        raise ClusterError(_words(ray, error)) from error
+
+
+def _words(ray: Any, error: BaseException) -> str:
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, SearchEngineError):
+            return one_line(inner)
+        if isinstance(inner, ray.exceptions.OutOfMemoryError):
+            return (
+                "a machine of the cluster ran out of memory; give its workers more, or add machines"
+            )
+        if isinstance(inner, ray.exceptions.ActorDiedError | ray.exceptions.WorkerCrashedError):
+            return (
+                f"a worker died {RETRIES + 1} times at the same files, perhaps for lack of memory; "
+                "what is done is kept"
+            )
+        inner = getattr(inner, "cause", None) or inner.__cause__
+    return f"the cluster failed: {one_line(error)}; what is done is kept, run the command again"

@@ -1,0 +1,154 @@
+"""Searching one collection of Milvus: through its graph, or by comparing all that may be found.
+
+A graph loses what lies behind vectors that a filter leaves out. What Milvus does about it (it
+compares all that are left where these are less than 7 % of a segment) is enough for filters; over
+allowed ids the search is made exact, or wide enough.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from searchengine.scale.milvus_connection import MilvusConnection
+from searchengine.scale.milvus_filters import of_ids
+from searchengine.types import Embeddings
+from searchengine.vectors.rows import Answer, best_of, joined
+
+WAIT_S: Final = 120.0  # for any one answer
+WIDTH: Final = 256  # HNSW's ef, at least
+MOST: Final = 16_384  # hits that Milvus gives at most
+HITS: Final = 200_000  # of a call
+FEW: Final = 1000  # ids whose embeddings are fetched and compared here
+PARTS: Final = 16  # into which allowed ids are split: each is less than 7 % of every segment
+PART: Final = 50_000  # ids in an expression; reading them takes 0.15 s
+WIDER: Final = 2048  # hits among which those that are allowed are looked for first
+MARGIN: Final = 1.5  # times as many as there should have to be
+
+
+class MilvusSearcher:
+    """Reads one collection; `has_written` when this process has changed it.
+
+    `is_exact` says that Milvus compares all anyway.
+    """
+
+    def __init__(self, connection: MilvusConnection, collection: str, *, is_exact: bool) -> None:
+        self._connection = connection
+        self._collection = collection
+        self._is_exact = is_exact
+        self.has_written = False
+
+    @property
+    def _level(self) -> str:
+        """Sees what this process wrote; what others wrote, within seconds.
+
+        "Strong" would wait some 200 ms for the next tick of Milvus's clock, each time.
+        """
+        return "Session" if self.has_written else "Bounded"
+
+    def count(self, expr: str, level: str | None = None) -> int:
+        """How many vectors fulfil an expression."""
+        client = self._connection.client
+        with self._connection.told():
+            found = client.query(
+                self._collection,
+                filter=expr,
+                output_fields=["count(*)"],
+                consistency_level=level or self._level,
+                timeout=WAIT_S,
+            )
+        return int(found[0]["count(*)"])
+
+    def nearest(self, queries: Embeddings, k: int, expr: str) -> Answer:
+        """The k nearest of those that fulfil an expression, for one query or more."""
+        if k > MOST:
+            return best_of(queries, k, self._all(expr))
+        step = max(1, HITS // k)
+        blocks = [
+            self._asked(queries[start : start + step], k, expr)
+            for start in range(0, len(queries), step)
+        ]
+        width = min(ids.shape[1] for _, ids in blocks)
+        scores, ids = zip(*((s[:, :width], i[:, :width]) for s, i in blocks), strict=True)
+        return np.concatenate(scores), np.concatenate(ids)
+
+    def _asked(self, queries: Embeddings, k: int, expr: str) -> Answer:
+        client = self._connection.client
+        with self._connection.told():
+            found = client.search(
+                self._collection,
+                data=list(queries),
+                anns_field="embedding",
+                limit=k,
+                filter=expr,
+                search_params={"metric_type": "IP", "params": {"ef": max(WIDTH, 2 * k)}},
+                consistency_level=self._level,
+                timeout=WAIT_S,
+            )
+        shortest = min(map(len, found))
+        if shortest < k and shortest < self.count(expr):
+            return best_of(queries, k, self._all(expr))
+        scores = np.array([each.distances[:shortest] for each in found], np.float32)
+        return scores, np.array([each.ids[:shortest] for each in found], np.int64)
+
+    def nearest_of(self, queries: Embeddings, k: int, ids: NDArray[np.int64]) -> Answer:
+        """The k nearest of those with these ids, ascending, for one query or more."""
+        if len(ids) <= FEW or k > MOST:
+            return best_of(queries, k, self._fetched(ids))
+        if not self._is_exact and (found := self._picked(queries, k, ids)):
+            return found
+        parts = max(1 if self._is_exact else PARTS, math.ceil(len(ids) / PART))
+        answers = [self.nearest(queries, k, of_ids(ids[part::parts])) for part in range(parts)]
+        return joined(answers, k)
+
+    def _picked(self, queries: Embeddings, k: int, ids: NDArray[np.int64]) -> Answer | None:
+        """The first k of these ids among the nearest of all; None if they may not be all there."""
+        wanted = math.ceil(MARGIN * k * self.count("") / len(ids))
+        if wanted > WIDER:
+            return None
+        scores, found = self.nearest(queries, wanted, "")
+        is_allowed = np.isin(found, ids)
+        if is_allowed.sum(axis=1).min() < k:
+            return None
+        places = np.argsort(~is_allowed, axis=1, kind="stable")[:, :k]
+        return np.take_along_axis(scores, places, 1), np.take_along_axis(found, places, 1)
+
+    def _fetched(self, ids: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Embeddings]]:
+        client = self._connection.client
+        for start in range(0, len(ids), FEW):
+            with self._connection.told():
+                rows = client.query(
+                    self._collection,
+                    filter=of_ids(ids[start : start + FEW]),
+                    output_fields=["embedding"],
+                    consistency_level=self._level,
+                    timeout=WAIT_S,
+                )
+            if rows:
+                yield _as_arrays(rows)
+
+    def _all(self, expr: str) -> Iterator[tuple[NDArray[np.int64], Embeddings]]:
+        client = self._connection.client
+        with self._connection.told():
+            pages = client.query_iterator(
+                self._collection,
+                batch_size=FEW,
+                filter=expr,
+                output_fields=["embedding"],
+                consistency_level=self._level,
+                timeout=WAIT_S,
+            )
+            try:
+                while rows := pages.next():
+                    yield _as_arrays(rows)
+            finally:
+                pages.close()
+
+
+def _as_arrays(rows: list[dict[str, Any]]) -> tuple[NDArray[np.int64], Embeddings]:
+    ids = np.array([row["id"] for row in rows], np.int64)
+    return ids, np.array([row["embedding"] for row in rows], np.float32)

@@ -1,0 +1,97 @@
+"""Real servers for tests."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
+
+from tests.scale.parts import missing
+
+ROOT = Path(__file__).parent.parent.parent
+START_S = 90
+
+
+class MilvusServer:
+    """A Milvus in a folder of its own, on loopback."""
+
+    def __init__(self, *settings: str) -> None:
+        self._settings = settings
+        self._folder = Path(tempfile.mkdtemp(prefix="milvus-", dir="/tmp"))
+        self._process: subprocess.Popen[str] | None = None
+        self._pid = 0
+        self.port = _free_port()
+        atexit.register(self._end)
+        self.start()
+
+    @property
+    def address(self) -> str:
+        return f"milvus:http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        program = [_python(), str(ROOT / "scripts" / "milvus_server.py")]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*program, str(self._folder / "data"), str(self.port), *self._settings],
+                stdin=subprocess.PIPE,  # it ends when this does
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        assert self._process.stdout
+        select.select([self._process.stdout], [], [], START_S)
+        word, *rest = self._process.stdout.readline().split() or ["nothing"]
+        if word != "ready":
+            raise RuntimeError((self._folder / "log").read_text())
+        self._pid = int(rest[1])
+
+    def kill(self) -> None:
+        """End it as the power would."""
+        os.kill(self._pid, signal.SIGKILL)
+        self.stop()
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(30)
+            self._process = None
+
+    def _end(self) -> None:
+        self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@cache
+def milvus() -> MilvusServer:
+    """The server of this test process; it ends with it."""
+    return MilvusServer()
+
+
+def _python() -> str:
+    """The interpreter that has the `milvus` package, which wants an environment of its own."""
+    path = os.environ.get("SEARCHENGINE_MILVUS_PYTHON") or str(ROOT / ".milvus/bin/python")
+    if not os.access(path, os.X_OK):
+        missing(
+            f"a Milvus server ({path})",
+            "run `make test-all`, or: python3 -m venv .milvus && .milvus/bin/pip install "
+            "milvus==2.3.5",
+        )
+    return path
+
+
+def _free_port() -> int:
+    """A port from which on there is room for the ports of one server."""
+    for port in range(20000 + os.getpid() * 200 % 20000, 60000, 200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return port
+    raise RuntimeError("no port is free")
