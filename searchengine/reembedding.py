@@ -1,7 +1,8 @@
 """Re-embedding: changing an index to another model while it answers from the present one.
 
 Every image is read again and its new embedding staged beside the old one. When all are there,
-one transaction puts them in the place of the old ones. What is staged survives a stop or a kill.
+one transaction makes them those that are searched. What is staged survives a stop or a kill, and
+what was searched before is kept until another model is staged: going back encodes nothing twice.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The catalog: one SQLite database, the only truth of an index. Wraps SQLAlchemy Core.
+"""The catalog: one database, the only truth of an index. Wraps SQLAlchemy Core.
+
+It is a file of SQLite, or on a PostgreSQL server: `databases` is what the two have in common.
 
 Everything happens inside a transaction: `with catalog.reading() as rows` sees one consistent
 state and never waits for a writer; `with catalog.writing() as rows` is the only writer meanwhile,

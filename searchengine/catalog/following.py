@@ -45,13 +45,11 @@ def written_after(db: Connection, seq: int, spec: EncoderSpec) -> Iterator[Writt
     columns = (embeddings.c.seq, embeddings.c.image_id, embeddings.c.vector, *_FACTS)
     query = sa.select(*columns).join_from(embeddings, images).where(_is_of(spec))
     query = query.where(embeddings.c.seq > seq).order_by(embeddings.c.seq)
-    for block in db.execute(query, execution_options={"yield_per": BLOCK}).partitions():
-        yield Written(
-            np.array([row[1] for row in block], np.int64),
-            [row[2] for row in block],
-            [Facts(*row[3:]) for row in block],
-            block[-1][0],
-        )
+    with db.execute(query, execution_options={"yield_per": BLOCK}) as rows:
+        for block in rows.partitions():
+            ids = np.array([row[1] for row in block], np.int64)
+            facts = [Facts(*row[3:]) for row in block]
+            yield Written(ids, [row[2] for row in block], facts, block[-1][0])
 
 
 def last_seq(db: Connection, spec: EncoderSpec | None) -> int:

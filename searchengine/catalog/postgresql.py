@@ -66,6 +66,8 @@ class Server:
     def __init__(self, address: str) -> None:
         try:
             url = sa.make_url(address)
+            if url.get_backend_name() != "postgresql":
+                raise ValueError(url.drivername)
             port = f":{url.port}" if url.port else ""
             self.place = f"{url.host or url.query.get('host', '')}{port}/{url.database or ''}"
         except (ArgumentError, ValueError):
@@ -136,10 +138,11 @@ def _connect(url: URL) -> sa.Engine:
     def connected(connection: Any, record: object) -> None:
         # The age of a picture without a date is told by this machine's clock.
         connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1 FROM pg_timezone_names WHERE name = %s", (_zone(),))
-            zone = _zone() if cursor.fetchone() else time.strftime("%z")
-            cursor.execute("SELECT set_config('TimeZone', %s, false)", (zone,))
+        with closing(connection.cursor()) as cursor:
+            try:
+                cursor.execute("SELECT set_config('TimeZone', %s, false)", (_zone(),))
+            except engine.dialect.loaded_dbapi.DataError:  # the server does not know it
+                cursor.execute("SELECT set_config('TimeZone', %s, false)", (_offset(),))
         connection.autocommit = False
 
     return engine
@@ -149,6 +152,14 @@ def _zone() -> str:
     """What this machine's time zone is called."""
     linked = os.path.realpath("/etc/localtime").partition("zoneinfo/")[2]
     return os.environ.get("TZ", "").removeprefix(":") or linked or "UTC"
+
+
+def _offset() -> str:
+    """How far this machine's clock is from UTC now, west being positive, as POSIX writes it."""
+    seconds = -time.localtime().tm_gmtoff
+    sign = "-" if seconds < 0 else "+"
+    hours, minutes = divmod(abs(seconds) // 60, 60)
+    return f"<here>{sign}{hours}:{minutes:02}"
 
 
 def create(db: Connection) -> None:

@@ -232,9 +232,9 @@ class Reader:
         """Blocks of (ids (n,) int64, stored vectors) written after number `seq`, in order."""
         query = sa.select(embeddings.c.image_id, embeddings.c.vector)
         query = query.where(OF_PRESENT, embeddings.c.seq > seq).order_by(embeddings.c.seq)
-        stream = {"yield_per": BLOCK}
-        for block in self._db.execute(query, execution_options=stream).partitions():
-            yield np.array([row[0] for row in block], np.int64), [row[1] for row in block]
+        with self._db.execute(query, execution_options={"yield_per": BLOCK}) as rows:
+            for block in rows.partitions():
+                yield np.array([row[0] for row in block], np.int64), [row[1] for row in block]
 
     def last_seq(self, spec: EncoderSpec | None = None) -> int:
         """The number of the vector written last, of any model or of one; 0 if there is none."""
@@ -277,6 +277,6 @@ class Reader:
 
     def _where(
         self, query: sa.Select[Any], column: Column[Any], values: Iterable[Any]
-    ) -> Iterator[sa.Row[Any]]:
+    ) -> Iterator[Any]:
         for chunk in chunks(values):
             yield from self._db.execute(query.where(column.in_(chunk)))

@@ -14,7 +14,7 @@ from searchengine.catalog.terms import Quotation, Wanted, Words
 
 _TABLES = (
     "CREATE TABLE words (image_id BIGINT NOT NULL PRIMARY KEY, vector TSVECTOR NOT NULL)",
-    "CREATE INDEX words_vector ON words USING gin (vector)",
+    "CREATE INDEX words_vector ON words USING gin (vector) WITH (fastupdate = off)",
     "CREATE TABLE words_due (image_id BIGINT NOT NULL PRIMARY KEY)",
 )
 _CHANGES = {

@@ -155,6 +155,8 @@ def index(
     if re_embed:
         _re_embed(ctx, index_folder, model, device, quiet)
     with SearchEngine.open(index_folder, model=wanted, device=device) as engine:
+        if store is not None:
+            engine.catalog.preload()  # one that cannot be used is told of before hours of work
         if selection.exclude is None and not quiet:
             _say_what_is_left_out(engine.catalog.scopes(), listed)
         bring_up_to_date = updating(engine, folders, ray)

@@ -8,6 +8,7 @@ counts once.
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,11 +18,11 @@ from typing import Any, Final
 import numpy as np
 
 from searchengine import encoders
-from searchengine.errors import ClusterError, SearchEngineError
+from searchengine.errors import ClusterError
 from searchengine.images import UnreadableFolder
 from searchengine.scale import sources
-from searchengine.scale.connection import LOCAL, check_address, connected, one_line
-from searchengine.scale.plan import RETRIES, Plan, free_cpus, machines, plan
+from searchengine.scale.connection import LOCAL, check_address, connected, last_line
+from searchengine.scale.plan import Plan, free_cpus, machines, plan
 from searchengine.scale.shipping import ShippedModel
 from searchengine.types import ImageFile, KnownContent, Reading, Scope, Task
 
@@ -31,6 +32,8 @@ _BLOCK: Final = 256
 """Tasks that an actor gets at a time, and that are done again where one is lost."""
 _BLOCKS_AN_ACTOR: Final = 4
 _LOOK_SECONDS: Final = 120.0
+_OURS: Final = re.compile(r"^searchengine\.[\w.]*Error: (.+)$", re.MULTILINE)
+_DIED: Final = re.compile(r"ActorDiedError|ActorUnavailableError|WorkerCrashedError")
 
 
 class ClusterWorkers:
@@ -73,13 +76,15 @@ class ClusterWorkers:
         """
         with connected(self.address) as ray, _plain_errors(ray):
             from searchengine.scale.stream import Stream, pull
+            from searchengine.scale.worker import Attempts
 
             model = ShippedModel.of(self.folder, ray.put)
             _look_around(ray, sorted({task.file.root for task in tasks}), model)
             self.plan = plan(machines(ray), free_cpus(ray), self.device)
-            here = _on(ray.get_runtime_context().get_node_id(), soft=True)
-            actor = ray.remote(Stream).options(num_cpus=0, scheduling_strategy=here)
-            stream = actor.remote(self.plan, model, self.device)
+            at_head = {"num_cpus": 0, "scheduling_strategy": _on(_head(ray))}
+            attempts = ray.remote(Attempts).options(**at_head).remote()
+            stream = ray.remote(Stream).options(**at_head)
+            stream = stream.remote(self.plan, model, self.device, attempts)
             for start in range(0, len(tasks), _WAVE):
                 if stop.is_set():
                     return
@@ -130,10 +135,16 @@ def _put(
     ]
 
 
-def _on(node: str, *, soft: bool) -> Any:
+def _on(node: str) -> Any:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    return NodeAffinitySchedulingStrategy(node, soft=soft)
+    return NodeAffinitySchedulingStrategy(node, soft=False)
+
+
+def _head(ray: Any) -> str:
+    """The machine without which there is no cluster."""
+    nodes = [each for each in ray.nodes() if each["Alive"]]
+    return str(max(nodes, key=lambda each: "node:__internal_head__" in each["Resources"])["NodeID"])
 
 
 def _look_around(ray: Any, roots: Sequence[str], model: ShippedModel) -> None:
@@ -146,7 +157,7 @@ def _look_around(ray: Any, roots: Sequence[str], model: ShippedModel) -> None:
     nodes = {n["NodeID"]: n for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU")}
     remote = ray.remote(look)
     asked = {
-        remote.options(num_cpus=0, scheduling_strategy=_on(node, soft=False)).remote(
+        remote.options(num_cpus=0, scheduling_strategy=_on(node)).remote(
             roots, model
         ): f"the machine {each['NodeManagerAddress']} of the cluster"
         for node, each in nodes.items()
@@ -169,7 +180,7 @@ def _judge(ray: Any, reference: Any, where: str) -> None:
             raise
         raise ClusterError(
             f"{where} lacks a library; install searchengine {__version__} with the extra `ray` on "
-            f"every machine ({one_line(error)})"
+            f"every machine ({last_line(error)})"
         ) from error
     if sight.version != __version__:
         raise ClusterError(
@@ -186,22 +197,19 @@ def _plain_errors(ray: Any) -> Iterator[None]:
     try:
         yield
     except ray.exceptions.RayError as error:
-        raise ClusterError(_words(ray, error)) from error
+        raise ClusterError(_words(error)) from error
 
 
-def _words(ray: Any, error: BaseException) -> str:
-    inner: BaseException | None = error
-    while inner is not None:
-        if isinstance(inner, SearchEngineError):
-            return one_line(inner)
-        if isinstance(inner, ray.exceptions.OutOfMemoryError):
-            return (
-                "a machine of the cluster ran out of memory; give its workers more, or add machines"
-            )
-        if isinstance(inner, ray.exceptions.ActorDiedError | ray.exceptions.WorkerCrashedError):
-            return (
-                f"a worker died {RETRIES + 1} times at the same files, perhaps for lack of memory; "
-                "what is done is kept"
-            )
-        inner = getattr(inner, "cause", None) or inner.__cause__
-    return f"the cluster failed: {one_line(error)}; what is done is kept, run the command again"
+def _words(error: BaseException) -> str:
+    """What is wrong, from the traceback of several processes that Ray makes a message of."""
+    text = str(error)
+    if ours := _OURS.findall(text):
+        return str(ours[-1])
+    if "OutOfMemoryError" in text:
+        return "a machine of the cluster ran out of memory; give its workers more, or add machines"
+    if _DIED.search(text):
+        return (
+            "a process of the cluster died, perhaps for lack of memory, or the machine that leads "
+            "the others was lost; what is done is kept, run the command again"
+        )
+    return f"the cluster failed: {last_line(error)}; what is done is kept, run the command again"

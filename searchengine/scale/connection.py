@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import logging
 import os
@@ -61,9 +62,10 @@ def connected(address: str = LOCAL) -> Iterator[Any]:
             ray.init(**_options(address))
     # Ray raises what it likes: ConnectionError, RuntimeError, ValueError, errors of its own.
     except Exception as error:
-        raise ClusterError(f"cannot connect to {_named(address)}: {one_line(error)}") from error
+        raise ClusterError(f"cannot connect to {_named(address)}: {last_line(error)}") from error
     try:
-        yield ray
+        with _nothing_on_stdout():
+            yield ray
     finally:
         ray.shutdown()
 
@@ -80,6 +82,18 @@ def _nothing_on_stderr() -> Iterator[None]:
     finally:
         os.dup2(before, 2)
         os.close(before)
+
+
+@contextlib.contextmanager
+def _nothing_on_stdout() -> Iterator[None]:
+    """What fails on a machine reaches us as an error; a thread of Ray would print it as well."""
+    worker = importlib.import_module("ray._private.worker")
+    before = getattr(worker, "print_to_stdstream", None)
+    vars(worker)["print_to_stdstream"] = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        vars(worker)["print_to_stdstream"] = before
 
 
 def _options(address: str) -> dict[str, Any]:
@@ -146,8 +160,8 @@ def _named(address: str) -> str:
     return address
 
 
-def one_line(error: BaseException) -> str:
-    """The last line of an error that says something, without the colours of a terminal."""
+def last_line(error: BaseException) -> str:
+    """The line of an error that says most, without the colours of a terminal."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300]
+    return (lines[-1] if lines else type(error).__name__)[:300]

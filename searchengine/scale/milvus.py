@@ -64,6 +64,7 @@ class MilvusStore:
         self._is_lite = bool(place.path)
         self._connection = MilvusConnection(place)
         self._searcher = MilvusSearcher(self._connection, self._collection, is_exact=self._is_lite)
+        self._written = 0  # since it was settled
         self.name = f"{place.shown}/{self._collection}"
 
     def ready(self) -> bool:
@@ -142,6 +143,7 @@ class MilvusStore:
             ]
             with self._connection.told():
                 client.upsert(self._collection, data, timeout=WAIT_S)
+            self._written += len(data)
             self._searcher.has_written = True
 
     def delete(self, ids: NDArray[np.int64]) -> None:
@@ -163,12 +165,15 @@ class MilvusStore:
                 self._await_index(client)
                 # The vectors are searched through the graph only when it has been loaded too.
                 client.refresh_load(self._collection, timeout=WAIT_S)
+                self._written = 0
             self._move_alias(client)
 
     def _is_settled(self, client: Any) -> bool:
+        if self._written > UNSORTED or self._pending(client):
+            return False
         segments = client.list_loaded_segments(self._collection, timeout=WAIT_S)
-        outside = sum(each.num_rows for each in segments if each.state != "Sealed")
-        return outside <= UNSORTED and not self._pending(client)
+        # Those that are still open are not listed.
+        return self.count() - sum(int(each.num_rows) for each in segments) <= UNSORTED
 
     def _pending(self, client: Any) -> int:
         """How many vectors the graph still lacks; -1 where it is not known."""
@@ -220,8 +225,10 @@ class MilvusStore:
             raise QueryError(f"{self.name} cannot apply these filters; it takes ids instead")
         if len(queries) == 0:
             return no_hits(0)
-        if among is None or isinstance(among, Filters):
-            found = self._searcher.nearest(queries, k + TIES, expression(among or Filters()))
+        if among is None or (isinstance(among, Filters) and not among):
+            found = self._searcher.nearest(queries, k + TIES, "")
+        elif isinstance(among, Filters):
+            found = self._searcher.nearest_passing(queries, k + TIES, expression(among))
         else:
             found = self._searcher.nearest_of(queries, k + TIES, np.unique(among))
         return best(*found, k)

@@ -14,7 +14,8 @@ from searchengine.scale.milvus_address import MilvusAddress
 
 CONNECT_S: Final = 10.0
 _HINTS: Final = (
-    (("auth check failure", "unauthenticated", "authorization in header"), "check the user and the password in the address"),
+    (("auth check failure", "unauthenticated", "authorization in header"),
+     "check the user and the password in the address"),
     (("permission deny", "privilege"), "give this user the rights, or use another"),
     (("database:", "database not found"), "make the database, or name another in the address"),
     (("quota exceeded", "no space left", "disk full", "file too large"),

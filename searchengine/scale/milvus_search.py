@@ -1,8 +1,7 @@
 """Searching one collection of Milvus: through its graph, or by comparing all that may be found.
 
-A graph loses what lies behind vectors that a filter leaves out. What Milvus does about it (it
-compares all that are left where these are less than 7 % of a segment) is enough for filters; over
-allowed ids the search is made exact, or wide enough.
+A graph loses what lies behind vectors that a filter leaves out. Where less than 7 % of a segment
+are left, Milvus compares all of them; so what passes is searched in parts that are smaller.
 """
 
 from __future__ import annotations
@@ -20,7 +19,10 @@ from searchengine.types import Embeddings
 from searchengine.vectors.rows import Answer, best_of, joined
 
 WAIT_S: Final = 120.0  # for any one answer
-WIDTH: Final = 256  # HNSW's ef, at least
+WIDTH: Final = 128  # HNSW's ef, at least
+FILTERED_WIDTH: Final = 512  # and where some do not pass
+COMPARED: Final = 0.05  # share of which Milvus compares all, though they are spread unevenly
+GUIDED: Final = 0.3  # share from which on the graph leads to all but few
 MOST: Final = 16_384  # hits that Milvus gives at most
 HITS: Final = 200_000  # of a call
 FEW: Final = 1000  # ids whose embeddings are fetched and compared here
@@ -78,6 +80,7 @@ class MilvusSearcher:
 
     def _asked(self, queries: Embeddings, k: int, expr: str) -> Answer:
         client = self._connection.client
+        width = FILTERED_WIDTH if expr else WIDTH
         with self._connection.told():
             found = client.search(
                 self._collection,
@@ -85,7 +88,7 @@ class MilvusSearcher:
                 anns_field="embedding",
                 limit=k,
                 filter=expr,
-                search_params={"metric_type": "IP", "params": {"ef": max(WIDTH, 2 * k)}},
+                search_params={"metric_type": "IP", "params": {"ef": max(width, 2 * k)}},
                 consistency_level=self._level,
                 timeout=WAIT_S,
             )
@@ -94,6 +97,15 @@ class MilvusSearcher:
             return best_of(queries, k, self._all(expr))
         scores = np.array([each.distances[:shortest] for each in found], np.float32)
         return scores, np.array([each.ids[:shortest] for each in found], np.int64)
+
+    def nearest_passing(self, queries: Embeddings, k: int, expr: str) -> Answer:
+        """The same where an expression may hold of any share of them."""
+        share = self.count(expr) / max(self.count(""), 1)
+        if self._is_exact or not COMPARED < share < GUIDED or k > MOST:
+            return self.nearest(queries, k, expr)
+        parts = math.ceil(share / COMPARED)
+        each = (f"({expr}) and id % {parts} == {part}" for part in range(parts))
+        return joined([self.nearest(queries, k, part) for part in each], k)
 
     def nearest_of(self, queries: Embeddings, k: int, ids: NDArray[np.int64]) -> Answer:
         """The k nearest of those with these ids, ascending, for one query or more."""

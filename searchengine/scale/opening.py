@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from searchengine.errors import IndexFolderError
+from searchengine.catalog import Catalog
+from searchengine.errors import IndexFolderError, SearchEngineError
 from searchengine.index import Index, OpenStore, Places
 from searchengine.scale.stores import check_address, open_store
 from searchengine.types import EncoderSpec
@@ -31,6 +32,8 @@ def create_index(folder: str | Path, spec: EncoderSpec) -> Index:
 def place(folder: str | Path, catalog: str | None = None, store: str | None = None) -> None:
     """Have a folder remember where the index in it keeps its catalog, its vectors, or both.
 
+    What cannot be reached is not remembered; of a new index, the store is reached when it is used.
+
     Args:
         folder: of an index, or of one that is still to be made.
         catalog: URL of a database; where that holds an index, the folder becomes another door to
@@ -38,16 +41,14 @@ def place(folder: str | Path, catalog: str | None = None, store: str | None = No
         store: address of a vector store; `faiss` is the snapshot in the folder.
 
     Raises:
-        IndexFolderError: the index has another catalog, or the folder cannot be written.
-        StoreError: there is no such kind of store.
+        IndexFolderError: the index has another catalog, there is none at the URL, or the folder
+            cannot be written.
+        StoreError: there is no such kind of store, or it cannot be used.
     """
     folder = Path(folder)
     known = Places.of(folder)
-    if catalog is not None and catalog != known.catalog and Index.exists(folder):
-        raise IndexFolderError(
-            f"the index in {folder} has its catalog elsewhere already; make another one with "
-            f"--index NEW --catalog URL, and then: searchengine merge {folder} --index NEW"
-        )
+    if catalog is not None and catalog != known.catalog:
+        _check_catalog(folder, catalog)
     address = known.store if store is None else _address(store)
     places = Places(catalog or known.catalog, address)
     if address == _BESIDE_CATALOG and not isinstance(places.catalog, str):
@@ -55,12 +56,37 @@ def place(folder: str | Path, catalog: str | None = None, store: str | None = No
             "the store pgvector is in the database of the catalog, and that of this index is a "
             "file; name a database: --store pgvector:postgresql+psycopg://USER@HOST/DATABASE"
         )
-    if places != known:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            places.remember(folder)
-        except OSError as error:
-            raise IndexFolderError(f"cannot write to {folder}: {error.strerror}") from error
+    if places == known:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        places.remember(folder)
+        if Index.exists(folder):
+            _check_store(folder, known)
+    except OSError as error:
+        raise IndexFolderError(f"cannot write to {folder}: {error.strerror}") from error
+
+
+def _check_catalog(folder: Path, url: str) -> None:
+    if Index.exists(folder):
+        raise IndexFolderError(
+            f"the index in {folder} has its catalog elsewhere already; make another one with "
+            f"--index NEW --catalog URL, and then: searchengine merge {folder} --index NEW"
+        )
+    if "://" not in url:
+        raise IndexFolderError(
+            f"{url} is not the URL of a database; write postgresql+psycopg://USER@HOST/DATABASE"
+        )
+    Catalog.exists(url)  # raises where it cannot be reached
+
+
+def _check_store(folder: Path, before: Places) -> None:
+    try:
+        with open_index(folder) as index:
+            index.preload()
+    except SearchEngineError:
+        before.remember(folder)
+        raise
 
 
 def _address(store: str) -> str | None:

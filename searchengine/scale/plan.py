@@ -8,9 +8,6 @@ from typing import Any, Final, NamedTuple
 
 from searchengine.errors import ClusterError
 
-RETRIES: Final = 3
-"""How often the same tasks are tried again when the process that does them dies."""
-
 _FREE_SECONDS: Final = 15.0
 
 

@@ -7,13 +7,12 @@ through `ray://`, and so its logs stay there, and whoever asks can stop waiting.
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from threading import Event
 from typing import Any, Final
 
 from searchengine.errors import ClusterError
-from searchengine.scale.plan import RETRIES, Plan, machines
+from searchengine.scale.plan import Plan, machines
 from searchengine.scale.shipping import ShippedModel
 from searchengine.scale.worker import Embedder, read_pictures
 
@@ -24,8 +23,10 @@ _ALONE_SECONDS: Final = 60.0
 class Stream:
     """An actor that pulls the readings of tasks through a pipeline."""
 
-    def __init__(self, plan: Plan, model: ShippedModel, device: str) -> None:
+    def __init__(self, plan: Plan, model: ShippedModel, device: str, attempts: Any) -> None:
+        """`attempts` is a handle of the actor `Attempts`."""
         self.plan = plan
+        self.attempts = attempts
         self.model = model
         self.device = "cuda" if plan.gpus else ("cpu" if device == "auto" else device)
         self.tables: Iterator[Any] = iter(())
@@ -36,9 +37,8 @@ class Stream:
 
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            readings = self._embedded(ray.data, self._read(ray.data.from_arrow_refs(list(blocks))))
+        context.scheduling_strategy = "SPREAD"  # over the machines
+        readings = self._embedded(ray.data, self._read(ray.data.from_arrow_refs(list(blocks))))
         self.tables = iter(
             readings.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
         )
@@ -54,9 +54,8 @@ class Stream:
             read_pictures,
             batch_size=None,
             batch_format="pyarrow",
-            fn_kwargs={"model": self.model},
+            fn_kwargs={"model": self.model, "attempts": self.attempts},
             num_cpus=1,
-            scheduling_strategy="SPREAD",
         )
 
     def _embedded(self, data: Any, rows: Any) -> Any:
@@ -66,13 +65,10 @@ class Stream:
             Embedder,
             batch_size=None,
             batch_format="pyarrow",
-            fn_constructor_args=(self.model, self.device),
+            fn_constructor_args=(self.model, self.device, self.attempts),
             compute=pool,
             num_cpus=self.plan.cpus,
             num_gpus=self.plan.gpus or None,
-            scheduling_strategy="SPREAD",
-            max_restarts=-1,
-            max_task_retries=RETRIES,  # by default Ray tries for ever what kills its process
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final, NamedTuple
@@ -25,6 +26,9 @@ from searchengine.scale import addresses
 from searchengine.scale.shards import ShardMember
 from searchengine.scale.shipping import ShippedModel
 from searchengine.types import ImageInfo, Task
+
+DEATHS: Final = 4
+"""How many processes may die at the same work before it is given up."""
 
 _TOGETHER: Final = 32
 
@@ -45,7 +49,9 @@ READINGS = pa.schema(
 )
 """`info` is JSON, `embedding` float32; both are null where the content is known or unreadable."""
 
-PICTURES = pa.schema([*list(READINGS)[:3], ("pixels", pa.binary()), *list(READINGS)[4:]])
+PICTURES = pa.schema(
+    [*list(READINGS)[:3], ("pixels", pa.binary()), *list(READINGS)[4:], ("path", pa.binary())]
+)
 """Readings before they are embedded: `pixels` are (height, width, 3) uint8, as the model takes."""
 
 
@@ -71,6 +77,7 @@ class Row(NamedTuple):
     """A reading on its way."""
 
     number: int
+    path: bytes
     digest: bytes = b""
     info: str | None = None
     array: NDArray[Any] | None = None
@@ -90,11 +97,11 @@ class Reader:
         try:
             digest, picture = self._content(task)
         except ImageError as error:
-            return Row(task["number"], reason=str(error))
+            return Row(task["number"], task["path"], reason=str(error))
         if picture is None:
-            return Row(task["number"], digest)
+            return Row(task["number"], task["path"], digest)
         info = json.dumps(asdict(picture.info))
-        return Row(task["number"], digest, info, self.prepare(picture.image))
+        return Row(task["number"], task["path"], digest, info, self.prepare(picture.image))
 
     def _content(self, task: dict[str, Any]) -> images.Content:
         root, path = os.fsdecode(task["root"]), os.fsdecode(task["path"])
@@ -144,29 +151,60 @@ def require_root(root: str) -> None:
         )
 
 
-def read_pictures(tasks: pa.Table, *, model: ShippedModel) -> Iterator[pa.Table]:
-    """Tasks to pictures, where few machines can embed: four bytes less a value than `Pixels`."""
+class Attempts:
+    """An actor that counts how often the same work was begun."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[str, int]] = Counter()
+
+    def begin(self, what: str, number: int) -> int:
+        """How often it was begun, with this time."""
+        self.counts[what, number] += 1
+        return self.counts[what, number]
+
+
+def require_life(attempts: Any, what: str, table: pa.Table) -> None:
+    """Raise `ClusterError` for work at which process after process died.
+
+    Ray would try for ever, and where it is told how often, a lost machine counts many times.
+    """
     import ray
 
+    numbers = table["number"].to_pylist()
+    if numbers and ray.get(attempts.begin.remote(what, numbers[0])) > DEATHS:
+        paths = [os.fsdecode(each) for each in table["path"].to_pylist()]
+        raise ClusterError(
+            f"{DEATHS} processes of the cluster died while they read these {len(paths)} files, "
+            f"perhaps for lack of memory: {paths[0]} to {paths[-1]}; what is done is kept"
+        )
+
+
+def read_pictures(tasks: pa.Table, *, model: ShippedModel, attempts: Any) -> Iterator[pa.Table]:
+    """Tasks to pictures, where few machines can embed: a fourth of the bytes of `Pixels`."""
+    import ray
+
+    require_life(attempts, "read", tasks)
     preprocess = Preprocess.from_folder(model.unpack(ray.get))
     min_side = min(preprocess.height, preprocess.width)
     reader = Reader(min_side, lambda image: np.asarray(preprocess.fit(image)))
     for rows in images.read_batches(reader.read, tasks.to_pylist(), _TOGETHER, threading.Event()):
         pixels = [None if row.array is None else row.array.tobytes() for row in rows]
-        yield _table(rows, PICTURES, pixels=pixels)
+        yield _table(rows, PICTURES, pixels=pixels, path=[row.path for row in rows])
 
 
 class Embedder:
     """An actor that embeds, and reads as well unless it is given pictures."""
 
-    def __init__(self, model: ShippedModel, device: str) -> None:
+    def __init__(self, model: ShippedModel, device: str, attempts: Any) -> None:
         import ray
 
+        self.attempts = attempts
         self.encoder = encoders.load(model.unpack(ray.get), device)
         self.reader = Reader(min(self.encoder.pixel_shape[1:]), self.encoder.preprocess)
 
     def __call__(self, table: pa.Table) -> Iterator[pa.Table]:
         """Tasks or pictures to readings, batch by batch, while the next ones are read."""
+        require_life(self.attempts, "embed", table)
         read = self._scale if "pixels" in table.column_names else self.reader.read
         size, never = self.encoder.batch_size, threading.Event()
         for rows in images.read_batches(read, table.to_pylist(), size, never):
@@ -179,7 +217,9 @@ class Embedder:
             fitted = Image.fromarray(np.frombuffer(pixels, np.uint8).reshape(shape))
             # What fits already keeps its size, so that only the scaling is left to be done.
             array = self.encoder.preprocess(fitted)
-        return Row(row["number"], row["digest"], row["info"], array, row["reason"])
+        return Row(
+            *(row[key] for key in ("number", "path", "digest", "info")), array, row["reason"]
+        )
 
     def _embed(self, rows: Sequence[Row]) -> pa.Table:
         shown = {row.number: row.array for row in rows if row.array is not None}
@@ -190,7 +230,7 @@ class Embedder:
         return _table(rows, READINGS, embedding=[found.get(row.number) for row in rows])
 
 
-def _table(rows: Sequence[Row], schema: pa.Schema, **column: list[bytes | None]) -> pa.Table:
+def _table(rows: Sequence[Row], schema: pa.Schema, **columns: Sequence[bytes | None]) -> pa.Table:
     """Rows as a table that also says on which machine it was made."""
     import ray
 
@@ -200,7 +240,7 @@ def _table(rows: Sequence[Row], schema: pa.Schema, **column: list[bytes | None])
             "number": [row.number for row in rows],
             "digest": [row.digest for row in rows],
             "info": [row.info for row in rows],
-            **column,
+            **columns,
             "reason": [row.reason for row in rows],
             "node": [node] * len(rows),
         },

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from searchengine.errors import IndexFolderError
 from searchengine.index import Index
 from searchengine.ingest import ingest
 from tests.fakes import FakeEncoder
+from tests.index.toys import corrupt
 from tests.pictures import fill, picture
 
 ENCODER = FakeEncoder()
@@ -34,11 +34,9 @@ def index(home: Path) -> Iterator[Index]:
         yield index
 
 
-def forget(home: Path) -> None:
+def forget(index: Index) -> None:
     """Leave the index as one that an older version made."""
-    with sqlite3.connect(home / "index" / "catalog.db") as db:
-        db.execute("UPDATE images SET phash = NULL")
-    db.close()
+    corrupt(index, "UPDATE images SET phash = NULL")
 
 
 def phashes(index: Index) -> list[int | None]:
@@ -56,7 +54,7 @@ def test_ingestion_stores_the_hash_of_every_picture(index: Index) -> None:
 
 
 def test_missing_hashes_are_computed_once_and_kept(home: Path, index: Index) -> None:
-    forget(home)
+    forget(index)
     stamp = sorted(path.name for path in (home / "index").glob("*.faiss"))
     steps: list[tuple[int, int]] = []
     found = find_duplicates(index, ["near"], lambda *step: steps.append(step))
@@ -69,8 +67,8 @@ def test_missing_hashes_are_computed_once_and_kept(home: Path, index: Index) -> 
     assert len(steps) == 1
 
 
-def test_exact_copies_need_no_hash(home: Path, index: Index) -> None:
-    forget(home)
+def test_exact_copies_need_no_hash(index: Index) -> None:
+    forget(index)
     assert find_duplicates(index, ["exact"]) == []
     assert set(phashes(index)) == {None}
 
@@ -78,7 +76,7 @@ def test_exact_copies_need_no_hash(home: Path, index: Index) -> None:
 def test_files_that_are_gone_or_have_changed_are_left_out_with_one_warning(
     home: Path, index: Index, caplog: pytest.LogCaptureFixture
 ) -> None:
-    forget(home)
+    forget(index)
     (home / "photos" / "0000.jpg").unlink()
     (home / "photos" / "0001.jpg").write_bytes((home / "photos" / "0003.jpg").read_bytes())
     with caplog.at_level(logging.WARNING):
@@ -90,7 +88,7 @@ def test_files_that_are_gone_or_have_changed_are_left_out_with_one_warning(
 def test_an_index_that_cannot_be_written_still_answers(
     home: Path, index: Index, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forget(home)
+    forget(index)
 
     def refuse(_: object) -> None:
         raise IndexFolderError("readonly")
@@ -101,27 +99,23 @@ def test_an_index_that_cannot_be_written_still_answers(
     assert "readonly" in caplog.text
 
 
-def test_stop_keeps_what_was_hashed_and_gives_nothing(home: Path, index: Index) -> None:
-    forget(home)
+def test_stop_keeps_what_was_hashed_and_gives_nothing(index: Index) -> None:
+    forget(index)
     stop = threading.Event()
     assert find_duplicates(index, ["near"], lambda done, total: stop.set(), stop) == []
     assert None not in phashes(index)
 
 
-def test_a_hash_is_stored_only_where_none_is_and_nothing_changed(home: Path, index: Index) -> None:
+def test_a_hash_is_stored_only_where_none_is_and_nothing_changed(index: Index) -> None:
     image = index.image(1)
     before = phashes(index)
     index.set_phashes([(image, 123)])
     assert phashes(index) == before
-    forget(home)
-    with sqlite3.connect(home / "index" / "catalog.db") as db:
-        db.execute("UPDATE images SET mtime_ns = 1 WHERE id = 2")
-    db.close()
+    forget(index)
+    corrupt(index, "UPDATE images SET mtime_ns = 1 WHERE id = 2")
     index.set_phashes([(image, 123), (index.image(2), -5), (index.image(3), -(2**63))])
     index.set_phashes([])
     assert phashes(index)[:3] == [123, -5, -(2**63)]
-    with sqlite3.connect(home / "index" / "catalog.db") as db:
-        db.execute("UPDATE images SET mtime_ns = 2, phash = NULL WHERE id = 1")
-    db.close()
+    corrupt(index, "UPDATE images SET mtime_ns = 2, phash = NULL WHERE id = 1")
     index.set_phashes([(image, 123)])
     assert phashes(index)[0] is None

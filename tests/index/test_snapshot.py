@@ -54,6 +54,7 @@ def test_a_full_disk_does_not_stop_answers(index, folder, monkeypatch):
         assert not other.save_snapshot()
 
 
+@pytest.mark.sqlite
 def test_a_read_only_folder_is_searched(index, folder, monkeypatch):
     index.write(Changes(added=pictures(5)))
     index.close()

@@ -1,34 +1,27 @@
-import sqlite3
-
 import numpy as np
 import pytest
 
 from searchengine.errors import IndexFolderError
 from searchengine.index import Changes, Index
 from searchengine.vectors import VectorIndex
-from tests.index.toys import DIM, found, paths, picture, pictures, snapshots, unit
+from tests.index.toys import DIM, corrupt, found, paths, picture, pictures, snapshots, unit
 
-
-def corrupt(folder, statement, *values):
-    db = sqlite3.connect(folder / "catalog.db")
-    db.execute(statement, values)
-    db.commit()
-    db.close()
+UPDATE = "UPDATE embeddings SET vector = :vector WHERE image_id = 2"
 
 
 @pytest.mark.parametrize(
-    "statement",
+    ("statement", "values"),
     [
-        "DELETE FROM embeddings WHERE image_id = 2",
-        "UPDATE embeddings SET vector = x'0102' WHERE image_id = 2",
-        f"UPDATE embeddings SET vector = zeroblob({2 * DIM}) WHERE image_id = 2",
-        f"UPDATE embeddings SET vector = x'{'ff7f' * DIM}' WHERE image_id = 2",
+        ("DELETE FROM embeddings WHERE image_id = 2", {}),
+        (UPDATE, {"vector": b"\1\2"}),
+        (UPDATE, {"vector": bytes(2 * DIM)}),
+        (UPDATE, {"vector": b"\xff\x7f" * DIM}),
     ],
 )
-def test_an_image_without_a_usable_vector_is_dropped(index, folder, statement):
+def test_an_image_without_a_usable_vector_is_dropped(index, statement, values):
     index.write(Changes(added=pictures(4)))
     index.save_snapshot()
-    corrupt(folder, statement)
+    corrupt(index, statement, **values)
     assert any("image 2" in line for line in index.check())
     assert len(index.repair()) == 2
     assert index.check() == []
@@ -38,9 +31,9 @@ def test_an_image_without_a_usable_vector_is_dropped(index, folder, statement):
     assert found(index, unit(4)[1]) == [5]
 
 
-def test_orphans_are_removed(index, folder):
+def test_orphans_are_removed(index):
     index.write(Changes(added=pictures(4)))
-    corrupt(folder, "DELETE FROM images WHERE id = 2")
+    corrupt(index, "DELETE FROM images WHERE id = 2")
     assert any("embeddings" in line for line in index.check())
     assert 2 not in found(index, unit(4)[1], 9)
     assert any("1 rows" in line for line in index.repair())
@@ -66,13 +59,14 @@ def test_a_sound_index_needs_no_repair(index):
     assert index.repair() == []
 
 
-def test_damaged_vectors_name_the_repair(index, folder):
+def test_damaged_vectors_name_the_repair(index):
     index.write(Changes(added=pictures(4)))
-    corrupt(folder, f"UPDATE embeddings SET vector = zeroblob({2 * DIM}) WHERE image_id = 2")
+    corrupt(index, UPDATE, vector=bytes(2 * DIM))
     with pytest.raises(IndexFolderError, match="check --repair"):
         index.search(unit(1), 1)
 
 
+@pytest.mark.sqlite
 def test_a_damaged_database_is_one_clear_line(index, folder):
     index.write(Changes(added=pictures(500)))
     index.close()

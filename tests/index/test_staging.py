@@ -1,7 +1,5 @@
 """Changing an index to another encoder: staged beside the old embeddings, then switched."""
 
-import sqlite3
-
 import numpy as np
 import pytest
 
@@ -9,7 +7,7 @@ from searchengine.catalog import Writer
 from searchengine.errors import IndexChangedError, IndexModelError, ModelError
 from searchengine.index import Changes, Index
 from searchengine.types import EncoderSpec, ImageFile
-from tests.index.toys import ROOT, SPEC, found, paths, picture, snapshots, unit
+from tests.index.toys import ROOT, SPEC, corrupt, found, paths, picture, snapshots, unit
 
 NEW = EncoderSpec("other", "e" * 64, 8)
 OLD_ROWS, NEW_ROWS = unit(4), unit(4, seed=1, dim=NEW.dim)
@@ -164,12 +162,9 @@ def test_a_switch_that_fails_changes_nothing(index, monkeypatch):
     assert index.count == 2
 
 
-def test_staged_vectors_of_missing_images_are_mended(index, folder):
+def test_staged_vectors_of_missing_images_are_mended(index):
     stage(index, 0, 1, 2, 3)
-    db = sqlite3.connect(folder / "catalog.db")
-    db.execute("DELETE FROM images WHERE id = 2")
-    db.commit()
-    db.close()
+    corrupt(index, "DELETE FROM images WHERE id = 2")
     assert any("embeddings" in line for line in index.check())
     index.repair()
     assert index.check() == []

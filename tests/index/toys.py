@@ -1,8 +1,11 @@
 """An index in the hand: random embeddings, images that have no file, and a look inside."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import sqlalchemy as sa
 
 from searchengine.index import NewImage
 from searchengine.types import EncoderSpec, ImageFile, ImageInfo
@@ -39,6 +42,17 @@ def snapshots(folder):
 
 def found(index, query, k=1):
     return [hit.id for hit in index.search(query[np.newaxis], k)[0]]
+
+
+def corrupt(index, statement, **values):
+    """Change the catalog as no program of ours would: references are not looked after."""
+    if (path := index.folder / "catalog.db").exists():
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute(statement, values)
+        return
+    with index._catalog._transaction(writes=True) as db:
+        db.execute(sa.text("SET LOCAL session_replication_role = replica"))
+        db.execute(sa.text(statement), values)
 
 
 def damage(path, how):

@@ -18,9 +18,8 @@ def passing(facts: Sequence[Facts], filters: Filters) -> NDArray[np.bool_]:
     """Which of these the filters let pass, (n,) bool, as SQLite has it."""
     with sa.create_engine("sqlite://").begin() as db:
         names = ("id", *Facts._fields)
-        table = sa.Table("images", sa.MetaData(), *(images.c[name].copy() for name in names))
-        for column in table.c:
-            column.server_default = None
+        columns = (sa.Column(name, images.c[name].type) for name in names)
+        table = sa.Table("images", sa.MetaData(), *columns)
         table.create(db)
         rows = [dict(zip(names, (i, *each), strict=True)) for i, each in enumerate(facts)]
         db.execute(table.insert(), rows)

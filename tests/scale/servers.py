@@ -25,9 +25,9 @@ class MilvusServer:
 
     def __init__(self, *settings: str) -> None:
         self._settings = settings
-        self._folder = Path(tempfile.mkdtemp(prefix="milvus-", dir="/tmp"))
+        self.folder = Path(tempfile.mkdtemp(prefix="milvus-", dir="/tmp"))
         self._process: subprocess.Popen[str] | None = None
-        self._pid = 0
+        self.pid = 0
         self.port = _free_port()
         atexit.register(self._end)
         self.start()
@@ -39,9 +39,9 @@ class MilvusServer:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         program = [_python(), str(ROOT / "scripts" / "milvus_server.py")]
-        with (self._folder / "log").open("ab") as log:
+        with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*program, str(self._folder / "data"), str(self.port), *self._settings],
+                [*program, str(self.folder / "data"), str(self.port), *self._settings],
                 stdin=subprocess.PIPE,  # it ends when this does
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -51,12 +51,12 @@ class MilvusServer:
         select.select([self._process.stdout], [], [], START_S)
         word, *rest = self._process.stdout.readline().split() or ["nothing"]
         if word != "ready":
-            raise RuntimeError((self._folder / "log").read_text())
-        self._pid = int(rest[1])
+            raise RuntimeError((self.folder / "log").read_text())
+        self.pid = int(rest[1])
 
     def kill(self) -> None:
         """End it as the power would."""
-        os.kill(self._pid, signal.SIGKILL)
+        os.kill(self.pid, signal.SIGKILL)
         self.stop()
 
     def stop(self) -> None:
@@ -67,7 +67,7 @@ class MilvusServer:
 
     def _end(self) -> None:
         self.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @cache

@@ -141,7 +141,7 @@ def test_a_lost_machine_loses_no_picture(tmp_path: Path) -> None:
         library = Library(tmp_path, nodes.address)
         fill_slowly(library.folder, 80)
         (library.folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-        victim = next(iter(nodes.worker_nodes))
+        [victim] = nodes.worker_nodes
         lost = threading.Event()
 
         def lose(done: int, total: int) -> None:
@@ -211,26 +211,25 @@ def test_a_folder_that_a_machine_does_not_see_is_said(
 
 
 def test_what_kills_its_worker_every_time_ends_the_run(
-    library: Library, monkeypatch: pytest.MonkeyPatch
+    library: Library, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from searchengine.scale import stream
-
-    class Deadly:
-        """Its process dies, as one does that runs out of memory."""
-
-        def __init__(self, *_: object) -> None: ...
-
-        def __call__(self, table: Any) -> Any:
-            os.kill(os.getpid(), 9)
 
     class Stream(stream.Stream):
         def start(self, blocks: Any) -> None:
             from searchengine.scale import stream
 
-            stream.Embedder = Deadly  # type: ignore[misc, assignment]
+            class Deadly(stream.Embedder):
+                """Its process dies, as one does that runs out of memory."""
+
+                def _embed(self, rows: Any) -> Any:
+                    os.kill(os.getpid(), 9)
+
+            stream.Embedder = Deadly  # type: ignore[misc]
             super().start(blocks)
 
     fill(library.folder, 4)
     monkeypatch.setattr(stream, "Stream", Stream)
-    with pytest.raises(ClusterError, match=r"a worker died 4 times"):
+    with pytest.raises(ClusterError, match=r"4 processes .* died .*: 000\d.jpg to 000\d.jpg"):
         library.run()
+    assert capfd.readouterr().out == ""

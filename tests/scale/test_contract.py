@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from searchengine.catalog.filtering import condition
 from searchengine.errors import ModelError, QueryError, StoreError
 from searchengine.filters import Circle, Filters
 from searchengine.scale.stores import open_store
@@ -26,7 +24,7 @@ OTHER = EncoderSpec("toy", "fedcba9876543210", DIM)
 ROOM = 2e-3  # of a cosine: FAISS and pgvector keep 16 bits a number
 
 Open = Callable[[str, EncoderSpec], VectorStore]
-CAMERAS = ("NIKON D90", "Canon %_\\", "it's \"quoted\"", "日本 ÄÖ", "x\ny", "", "a\udc80b", None)
+CAMERAS = ("NIKON D90", "Canon %_\\", 'it\'s "quoted"', "日本 ÄÖ", "x\ny", "", "a\udc80b", None)
 
 
 @pytest.fixture(

@@ -10,12 +10,17 @@ from tests.index.toys import ROOT, SPEC, pictures, unit
 URL = "postgresql+psycopg://me@localhost/pictures"
 
 
-def test_what_is_named_is_remembered(tmp_path):
+@pytest.fixture
+def reachable(monkeypatch):
+    monkeypatch.setattr("searchengine.scale.opening.Catalog.exists", lambda _: False)
+
+
+def test_what_is_named_is_remembered(tmp_path, reachable):
     place(tmp_path / "new", URL, "milvus:http://localhost:19530")
     assert Places.of(tmp_path / "new") == Places(URL, "milvus:http://localhost:19530")
 
 
-def test_naming_one_leaves_the_other(tmp_path):
+def test_naming_one_leaves_the_other(tmp_path, reachable):
     place(tmp_path, URL)
     place(tmp_path, store="milvus:http://localhost:19530")
     assert Places.of(tmp_path) == Places(URL, "milvus:http://localhost:19530")
@@ -39,11 +44,28 @@ def test_an_unknown_store_is_one_clear_error_and_changes_nothing(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_pgvector_alone_needs_a_catalog_in_a_database(tmp_path):
+def test_pgvector_alone_needs_a_catalog_in_a_database(tmp_path, reachable):
     with pytest.raises(IndexFolderError, match="name a database"):
         place(tmp_path, store="pgvector")
     place(tmp_path, URL, "pgvector")
     assert Places.of(tmp_path) == Places(URL, "pgvector")
+
+
+@pytest.mark.parametrize(
+    "catalog", ["pictures", "postgresql+psycopg://me:secret@127.0.0.1:1/pictures", "mysql://h/d"]
+)
+def test_a_catalog_that_is_not_there_is_not_remembered(tmp_path, catalog):
+    with pytest.raises(IndexFolderError) as caught:
+        place(tmp_path / "new", catalog)
+    assert "secret" not in str(caught.value)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_store_that_is_not_there_is_not_remembered(tmp_path):
+    create_index(tmp_path, SPEC).close()
+    with pytest.raises(StoreError, match=r"127\.0\.0\.1:1"):
+        place(tmp_path, store="pgvector:postgresql+psycopg://me:secret@127.0.0.1:1/pictures")
+    assert Places.of(tmp_path) == Places(tmp_path / "catalog.db")
 
 
 def test_the_catalog_of_an_index_stays_where_it_is(tmp_path):
@@ -56,7 +78,7 @@ def test_the_catalog_of_an_index_stays_where_it_is(tmp_path):
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(IndexFolderError, match="cannot write to"):
-        place(tmp_path / "file" / "index", URL)
+        place(tmp_path / "file" / "index", store="milvus:http://localhost:19530")
 
 
 def test_an_index_in_a_folder_that_names_nothing_is_as_ever(tmp_path):
