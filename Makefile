@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A Milvus server for the tests: its package wants versions of its own.
 MILVUS := .milvus/bin/milvus-server
-ENGINE_TESTS := tests/catalog tests/index tests/query
+ENGINE_TESTS := $(addprefix tests/,catalog index query duplicates portable ingest watching cli web \
+	test_engine.py test_captioning.py test_reembedding.py)
 INDEX ?= indexes/demo
 FOLDER ?=
 QUERY ?= a dog

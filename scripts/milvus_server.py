@@ -1,9 +1,9 @@
 """A Milvus server of its own, for tests and benchmarks: FOLDER PORT [key=value...].
 
 Runs in an environment that has nothing but the server: `python -m venv .milvus` and
-`.milvus/bin/pip install milvus==2.3.5`. Prints `ready PORT PID` when it answers, which takes about ten
-seconds (half a minute more the first time, while the programs are unpacked beside the
-environment); ends with SIGTERM, and when its standard input does, as it does when its parent dies.
+`.milvus/bin/pip install milvus==2.3.5`. Prints `ready PORT PID` when it answers, after some seconds
+(half a minute the first time, while the programs are unpacked beside the environment); ends with
+SIGTERM, and when its standard input does, as it does when its parent dies.
 A key is a setting of the server such as `authorization_enabled` or
 `quotaAndLimits.limitWriting.diskProtection.diskQuota`.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
 
 import numpy as np
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 from sqlalchemy import Column, ColumnElement, Connection
 
-from searchengine.catalog.expressions import lower, numbers, position
+from searchengine.catalog.expressions import among, lower, numbers, position
 from searchengine.catalog.paths import below
 from searchengine.catalog.schema import AnyText, captions, images, roots
 from searchengine.filters import Circle, Filters, Orientation, format_of
@@ -29,10 +29,14 @@ _SHAPES: dict[Orientation, ColumnElement[bool]] = {
 }
 
 
-def matching(db: Connection, filters: Filters) -> NDArray[np.int64]:
-    """The ids of images that pass the filters, ascending, (n,) int64."""
+def matching(
+    db: Connection, filters: Filters, ids: Iterable[int] | None = None
+) -> NDArray[np.int64]:
+    """The ids of images, or of those with these ids, that pass the filters, ascending, int64."""
     root_paths = {row.id: row.path for row in db.execute(sa.select(roots))}
     passes = condition(filters, root_paths)
+    if ids is not None:
+        passes &= among(images.c.id, ids)
     if filters.near is None:
         return numbers(db, sa.select(images.c.id).where(passes))
     columns = (images.c.id, images.c.latitude, images.c.longitude)

@@ -214,10 +214,10 @@ class Reader:
         return filtering.matching(self._db, filters)
 
     def words(
-        self, text: str, limit: int, allowed: NDArray[np.int64] | None = None
+        self, text: str, limit: int, among: NDArray[np.int64] | Filters | None = None
     ) -> list[WordMatch]:
         """The images that hold all that a person typed, best first; see `words.match`."""
-        return words.match(self._db, text, limit, allowed)
+        return words.match(self._db, text, limit, among)
 
     def facets(self, ids: Iterable[int] | None = None) -> Facets:
         """How many of the images, or of all, there are of each month, camera, format, folder."""

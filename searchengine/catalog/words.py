@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from searchengine.catalog import fts5, tsvector
+from searchengine.catalog import filtering, fts5, tsvector
 from searchengine.catalog.expressions import chunks, lower, numbers, position
 from searchengine.catalog.schema import AnyText, captions, images
 from searchengine.catalog.terms import (
@@ -27,6 +27,7 @@ from searchengine.catalog.terms import (
     words_of,
     words_of_name,
 )
+from searchengine.filters import Filters
 from searchengine.types import WordMatch
 
 _RANKED = 50_000  # words that more images hold than these do not tell which is better
@@ -116,7 +117,7 @@ def _words(db: Connection, ids: Sequence[int]) -> dict[int, Words]:
 
 
 def match(
-    db: Connection, text: str, limit: int, allowed: NDArray[np.int64] | None = None
+    db: Connection, text: str, limit: int, among: NDArray[np.int64] | Filters | None = None
 ) -> list[WordMatch]:
     """The images that hold all that a person typed, best first, equal ones by id.
 
@@ -125,14 +126,16 @@ def match(
         text: plain words, and "quotations" that must stand literally, though without regard to
             case and diacritics. Nothing in it is an operator.
         limit: how many at most.
-        allowed: (m,) int64; only images with these ids.
+        among: only images with these ids, (m,) int64, or that pass these filters.
     """
     look_for = wanted(text)
     if not look_for or limit < 1:
         return []
     ids = _candidates(db, look_for)
-    if allowed is not None:
-        ids = ids[np.isin(ids, allowed)]
+    if isinstance(among, Filters):
+        among = filtering.matching(db, among, ids)
+    if among is not None:
+        ids = ids[np.isin(ids, among)]
     found: list[WordMatch] = []
     step = max(_TOGETHER, limit) if look_for.quotations else limit
     for start in range(0, len(ids), step):

@@ -190,8 +190,7 @@ class Contents:
         regard to case and diacritics. With `among`, only those of these images.
         """
         with self._catalog.reading() as rows:
-            allowed = rows.matching(among) if isinstance(among, Filters) else among
-            return rows.words(text, limit, allowed)
+            return rows.words(text, limit, among)
 
     def newest(
         self,

@@ -33,6 +33,7 @@ _BLOCK: Final = 256
 _BLOCKS_AN_ACTOR: Final = 4
 _LOOK_SECONDS: Final = 120.0
 _OURS: Final = re.compile(r"^searchengine\.[\w.]*Error: (.+)$", re.MULTILINE)
+_MISSING: Final = re.compile(r"ModuleNotFoundError|ImportError")
 _DIED: Final = re.compile(r"ActorDiedError|ActorUnavailableError|WorkerCrashedError")
 
 
@@ -176,7 +177,7 @@ def _judge(ray: Any, reference: Any, where: str) -> None:
     try:
         sight = ray.get(reference)
     except ray.exceptions.RayError as error:
-        if "ModuleNotFoundError" not in str(error):
+        if not _MISSING.search(str(error)):
             raise
         raise ClusterError(
             f"{where} lacks a library; install searchengine {__version__} with the extra `ray` on "

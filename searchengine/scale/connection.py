@@ -11,6 +11,7 @@ import re
 import secrets
 import socket
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,8 @@ from searchengine.errors import ClusterError
 LOCAL: Final = "local"
 
 _NO_RAY: Final = "--ray needs Ray: pip install 'searchengine[ray]'"
+_SHORT: Final = "/tmp" if os.path.isdir("/tmp") else None
+"""Where to put sockets: their paths may have 107 characters."""
 _REACH_SECONDS: Final = 10.0
 _ADDRESS: Final = re.compile(r"(?:ray://)?(\[[0-9a-fA-F:]+\]|[^:/\s]+):(\d{1,5})")
 
@@ -56,18 +59,23 @@ def connected(address: str = LOCAL) -> Iterator[Any]:
     knock(address)
     _prepare_environment(address)
     ray = _import_ray()
-    try:
-        with warnings.catch_warnings(), _nothing_on_stderr():
-            warnings.simplefilter("ignore")
-            ray.init(**_options(address))
-    # Ray raises what it likes: ConnectionError, RuntimeError, ValueError, errors of its own.
-    except Exception as error:
-        raise ClusterError(f"cannot connect to {_named(address)}: {last_line(error)}") from error
-    try:
-        with _nothing_on_stdout():
-            yield ray
-    finally:
-        ray.shutdown()
+    with tempfile.TemporaryDirectory(
+        prefix="ray-", dir=_SHORT, ignore_cleanup_errors=True
+    ) as scratch:
+        try:
+            with warnings.catch_warnings(), _nothing_on_stderr():
+                warnings.simplefilter("ignore")
+                ray.init(**_options(address, scratch))
+        # Ray raises what it likes: ConnectionError, RuntimeError, ValueError, errors of its own.
+        except Exception as error:
+            raise ClusterError(
+                f"cannot connect to {_named(address)}: {last_line(error)}"
+            ) from error
+        try:
+            with _nothing_on_stdout():
+                yield ray
+        finally:
+            ray.shutdown()
 
 
 @contextlib.contextmanager
@@ -96,7 +104,7 @@ def _nothing_on_stdout() -> Iterator[None]:
         vars(worker)["print_to_stdstream"] = before
 
 
-def _options(address: str) -> dict[str, Any]:
+def _options(address: str, scratch: str) -> dict[str, Any]:
     options: dict[str, Any] = {
         "address": address,
         "log_to_driver": False,
@@ -105,6 +113,7 @@ def _options(address: str) -> dict[str, Any]:
     if address == LOCAL:
         # Only this machine is to reach it.
         options |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        options["_temp_dir"] = scratch  # Ray itself leaves its logs behind
     return options
 
 

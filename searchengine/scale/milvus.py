@@ -144,7 +144,7 @@ class MilvusStore:
             with self._connection.told():
                 client.upsert(self._collection, data, timeout=WAIT_S)
             self._written += len(data)
-            self._searcher.has_written = True
+            self._searcher.wrote()
 
     def delete(self, ids: NDArray[np.int64]) -> None:
         """Remove the embeddings of these images, where there are any."""
@@ -154,7 +154,7 @@ class MilvusStore:
                 client.delete(
                     self._collection, ids=ids[start : start + DELETED].tolist(), timeout=WAIT_S
                 )
-            self._searcher.has_written = True
+            self._searcher.wrote()
 
     def settle(self) -> None:
         """Wait until all but a few are in the graph, and let the alias point here."""

@@ -21,7 +21,7 @@ _HINTS: Final = (
     (("quota exceeded", "no space left", "disk full", "file too large"),
      "free some space or raise its quota, then run the same command again"),
     (("memory",), "give the server more memory, then run the same command again"),
-    (("unavailable", "fail connecting", "deadline", "timeout", "closed channel"),
+    (("unavailable", "fail connecting", "failed to connect", "deadline", "timeout", "closed channel"),
      "check that the server is running and can be reached from here"),
 )  # fmt: skip
 
@@ -53,7 +53,11 @@ class MilvusConnection:
             raise StoreError(
                 f"{self.address.shown} needs pymilvus; run: pip install 'searchengine[milvus]'"
             ) from error
-        for name in ("pymilvus", "milvus_lite"):  # they print every failure, with its traceback
+        for name in (
+            "pymilvus",
+            "milvus_lite",
+            "grpc",
+        ):  # they print every failure, with its traceback
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         address = self.address
         uri = lite.start(address.path, self) if address.path else address.uri

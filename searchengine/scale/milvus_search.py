@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from searchengine.errors import StoreError
 from searchengine.scale.milvus_connection import MilvusConnection
 from searchengine.scale.milvus_filters import of_ids
 from searchengine.types import Embeddings
@@ -21,19 +22,18 @@ from searchengine.vectors.rows import Answer, best_of, joined
 WAIT_S: Final = 120.0  # for any one answer
 WIDTH: Final = 128  # HNSW's ef, at least
 FILTERED_WIDTH: Final = 512  # and where some do not pass
-COMPARED: Final = 0.05  # share of which Milvus compares all, though they are spread unevenly
 GUIDED: Final = 0.3  # share from which on the graph leads to all but few
 MOST: Final = 16_384  # hits that Milvus gives at most
 HITS: Final = 200_000  # of a call
-FEW: Final = 1000  # ids whose embeddings are fetched and compared here
-PARTS: Final = 16  # into which allowed ids are split: each is less than 7 % of every segment
+FEW: Final = 1000  # embeddings that are rather fetched and compared here
+PARTS: Final = 16  # into which what passes is split: each is less than 7 % of every segment
 PART: Final = 50_000  # ids in an expression; reading them takes 0.15 s
 WIDER: Final = 2048  # hits among which those that are allowed are looked for first
 MARGIN: Final = 1.5  # times as many as there should have to be
 
 
 class MilvusSearcher:
-    """Reads one collection; `has_written` when this process has changed it.
+    """Reads one collection; `wrote` says that this process has changed it.
 
     `is_exact` says that Milvus compares all anyway.
     """
@@ -42,27 +42,40 @@ class MilvusSearcher:
         self._connection = connection
         self._collection = collection
         self._is_exact = is_exact
-        self.has_written = False
+        self._has_written = False
+        self._is_behind = False
 
-    @property
+    def wrote(self) -> None:
+        """From here on, what is read is not older than now."""
+        self._has_written = self._is_behind = True
+
     def _level(self) -> str:
         """Sees what this process wrote; what others wrote, within seconds.
 
-        "Strong" would wait some 200 ms for the next tick of Milvus's clock, each time.
+        "Strong" waits for the next tick of Milvus's clock, some 200 ms: once after writing, as
+        "Session" does not wait for what was deleted.
         """
-        return "Session" if self.has_written else "Bounded"
+        if self._is_behind:
+            self.count("", "Strong")
+        return "Session" if self._has_written else "Bounded"
 
     def count(self, expr: str, level: str | None = None) -> int:
         """How many vectors fulfil an expression."""
         client = self._connection.client
-        with self._connection.told():
-            found = client.query(
-                self._collection,
-                filter=expr,
-                output_fields=["count(*)"],
-                consistency_level=level or self._level,
-                timeout=WAIT_S,
-            )
+        level = level or self._level()
+        self._is_behind = self._is_behind and level != "Strong"
+        try:
+            with self._connection.told():
+                found = client.query(
+                    self._collection,
+                    filter=expr,
+                    output_fields=["count(*)"],
+                    consistency_level=level,
+                    timeout=WAIT_S,
+                )
+        except StoreError:
+            self._is_behind = self._has_written
+            raise
         return int(found[0]["count(*)"])
 
     def nearest(self, queries: Embeddings, k: int, expr: str) -> Answer:
@@ -89,7 +102,7 @@ class MilvusSearcher:
                 limit=k,
                 filter=expr,
                 search_params={"metric_type": "IP", "params": {"ef": max(width, 2 * k)}},
-                consistency_level=self._level,
+                consistency_level=self._level(),
                 timeout=WAIT_S,
             )
         shortest = min(map(len, found))
@@ -100,12 +113,13 @@ class MilvusSearcher:
 
     def nearest_passing(self, queries: Embeddings, k: int, expr: str) -> Answer:
         """The same where an expression may hold of any share of them."""
-        share = self.count(expr) / max(self.count(""), 1)
-        if self._is_exact or not COMPARED < share < GUIDED or k > MOST:
+        passing = self.count(expr)
+        if self._is_exact or k > MOST or passing >= GUIDED * self.count(""):
             return self.nearest(queries, k, expr)
-        parts = math.ceil(share / COMPARED)
-        each = (f"({expr}) and id % {parts} == {part}" for part in range(parts))
-        return joined([self.nearest(queries, k, part) for part in each], k)
+        if passing <= FEW:
+            return best_of(queries, k, self._all(expr))
+        parts = (f"({expr}) and id % {PARTS} == {part}" for part in range(PARTS))
+        return joined([self.nearest(queries, k, part) for part in parts], k)
 
     def nearest_of(self, queries: Embeddings, k: int, ids: NDArray[np.int64]) -> Answer:
         """The k nearest of those with these ids, ascending, for one query or more."""
@@ -137,7 +151,7 @@ class MilvusSearcher:
                     self._collection,
                     filter=of_ids(ids[start : start + FEW]),
                     output_fields=["embedding"],
-                    consistency_level=self._level,
+                    consistency_level=self._level(),
                     timeout=WAIT_S,
                 )
             if rows:
@@ -151,7 +165,7 @@ class MilvusSearcher:
                 batch_size=FEW,
                 filter=expr,
                 output_fields=["embedding"],
-                consistency_level=self._level,
+                consistency_level=self._level(),
                 timeout=WAIT_S,
             )
             try:

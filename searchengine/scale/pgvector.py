@@ -37,7 +37,7 @@ GRAPH_DIMS: Final = 4000  # that pgvector's graph takes
 INLINE_DIMS: Final = 2000  # so many fit beside the facts in a page
 LINKS: Final = 16  # of each vector in the graph, HNSW's m
 BUILD_WIDTH: Final = 128  # HNSW's ef_construction
-FEW: Final = 20_000  # ids whose embeddings are all compared
+FEW: Final = 20_000  # allowed embeddings that are all compared
 DEEP: Final = SCANNED // 8  # hits, beyond which all are compared
 BLOCK: Final = 10_000  # rows in a transaction
 MEMORY_MB: Final = (64, 2048)  # to build the graph in: at least, and at most
@@ -215,6 +215,7 @@ class PgVectorStore:
     ) -> Answer:
         """As many for each query; where the graph gives too few, all are compared."""
         rows = []
+        is_exact = is_exact or self._is_few(db, passing)
         for query in map(vector_literal, queries):
             found = [] if is_exact else self._guided(db, query, k, passing)
             # Fewer: the graph gave up on a filter, or there are not more.
@@ -225,6 +226,16 @@ class PgVectorStore:
         cut = [found[:width] for found in rows]
         scores = np.array([[score for _, score in found] for found in cut], np.float32)
         return scores, np.array([[id_ for id_, _ in found] for found in cut], np.int64)
+
+    def _is_few(self, db: Connection, passing: Passing) -> bool:
+        """Whether so few pass that comparing all is better than looking for them in the graph."""
+        source = f"FROM {self._at(self._table)} WHERE {passing[0]}"
+        if "strpos" not in passing[0]:
+            (plan,) = db.execute(f"EXPLAIN (FORMAT JSON) SELECT {source}", passing[1]).fetchone()
+            return bool(plan[0]["Plan"]["Plan Rows"] <= FEW)
+        # How many names hold a text is nothing that the server's statistics say.
+        counted = f"SELECT count(*) FROM (SELECT {source} LIMIT {FEW + 1}) AS few"
+        return bool(db.execute(counted, passing[1]).fetchone()[0] <= FEW)
 
     def _guided(self, db: Connection, query: str, k: int, passing: Passing) -> list[Hit]:
         """Through the graph where there is one; the query is rounded, so the scores are not."""

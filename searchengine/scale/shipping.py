@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from searchengine import encoders
-from searchengine.encoders.folder import compute_fingerprint
 from searchengine.errors import ClusterError, ModelError
 
 BUILTIN = "builtin"
@@ -28,6 +30,8 @@ class ShippedModel:
     fingerprint: str
     files: dict[str, Any] = field(default_factory=dict)
     """Path relative to the model folder -> reference to its bytes, (n,) uint8."""
+    checksum: str = ""
+    """Of all the files: their fingerprint leaves out what is derived, such as the graphs."""
 
     @classmethod
     def of(cls, folder: encoders.ModelFolder, put: Any) -> ShippedModel:
@@ -38,8 +42,11 @@ class ShippedModel:
         name, fingerprint = folder.spec.name, folder.spec.fingerprint
         if name == BUILTIN:
             return cls(name, fingerprint)
-        files = {path: put(np.fromfile(folder.path / path, np.uint8)) for path in _files(folder)}
-        return cls(name, fingerprint, files)
+        files, digests = {}, {}
+        for path in _files(folder):
+            content = np.fromfile(folder.path / path, np.uint8)
+            files[path], digests[path] = put(content), _digest(content)
+        return cls(name, fingerprint, files, _checksum(digests))
 
     def unpack(self, get: Any) -> encoders.ModelFolder:
         """The model folder on this machine, written unless it is there already.
@@ -58,24 +65,34 @@ class ShippedModel:
         return folder
 
     def _written(self, get: Any) -> Path:
-        home = _own_folder() / self.fingerprint
+        home = _own_folder() / self.checksum
         if home.is_dir():  # it appears whole or not at all
             return home
-        partial = home.with_name(f".{self.fingerprint}-{secrets.token_hex(4)}")
+        partial = home.with_name(f".{secrets.token_hex(8)}")
+        digests = {}
         try:
             for path, reference in self.files.items():
+                content = get(reference)
                 (partial / path).parent.mkdir(parents=True, exist_ok=True)
-                get(reference).tofile(partial / path)
-            if compute_fingerprint(partial) != self.fingerprint:
+                content.tofile(partial / path)
+                digests[path] = _digest(content)
+            if _checksum(digests) != self.checksum:
                 raise ModelError(f"the model {self.name} arrived damaged; run the command again")
-            if not home.is_dir():
-                partial.rename(home)
+            partial.rename(home)
         except OSError as error:
-            if not home.is_dir():  # another process was not faster either
+            if not home.is_dir():  # else another process was faster
                 raise ModelError(f"cannot write the model {self.name}: {error}") from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         return home
+
+
+def _digest(content: NDArray[np.uint8]) -> str:
+    return hashlib.sha256(content.data).hexdigest()
+
+
+def _checksum(digests: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
 
 
 def _files(folder: encoders.ModelFolder) -> Iterator[str]:

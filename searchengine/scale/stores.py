@@ -39,6 +39,8 @@ def open_store(address: str, alias: str, spec: EncoderSpec) -> VectorStore:
 def check_address(address: str) -> str:
     """The address as it is to be remembered, with an absolute path.
 
+    `pgvector` alone stands for the database of the catalog, whose URL the caller adds.
+
     Raises:
         StoreError: no store has such an address.
     """
@@ -51,6 +53,7 @@ def check_address(address: str) -> str:
     if scheme == "pgvector":
         from searchengine.scale.pgvector_address import PgVectorAddress
 
-        PgVectorAddress.parse(place)
+        if address != scheme:
+            PgVectorAddress.parse(place)
         return address
     raise StoreError(f"no vector store has this address; there are {_FORMS}")

@@ -174,8 +174,9 @@ def require_life(attempts: Any, what: str, table: pa.Table) -> None:
     if numbers and ray.get(attempts.begin.remote(what, numbers[0])) > DEATHS:
         paths = [os.fsdecode(each) for each in table["path"].to_pylist()]
         raise ClusterError(
-            f"{DEATHS} processes of the cluster died while they read these {len(paths)} files, "
-            f"perhaps for lack of memory: {paths[0]} to {paths[-1]}; what is done is kept"
+            f"{DEATHS} processes of the cluster died one after the other while they read "
+            f"{paths[0]} or one of the {len(paths) - 1} files after it, perhaps for lack of "
+            "memory; what is done is kept"
         )
 
 
@@ -218,7 +219,7 @@ class Embedder:
             # What fits already keeps its size, so that only the scaling is left to be done.
             array = self.encoder.preprocess(fitted)
         return Row(
-            *(row[key] for key in ("number", "path", "digest", "info")), array, row["reason"]
+            row["number"], row["path"], row["digest"], row["info"], array, reason=row["reason"]
         )
 
     def _embed(self, rows: Sequence[Row]) -> pa.Table:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from searchengine.catalog import Catalog, Changes, Writer, words
 from searchengine.catalog.terms import wanted, words_of, words_of_name
 from searchengine.errors import IndexFolderError
+from searchengine.filters import Filters
 from searchengine.types import EncoderSpec, Failure, ImageFile, WordMatch
 from tests.catalog.toys import ROOT, SPEC, apply, picture
 from tests.postgres import new_place
@@ -81,6 +82,17 @@ def ids(catalog: Catalog, text: str, **options: object) -> list[int]:
 def test_plain_words_must_all_be_there(told: Catalog, text: str, fields: dict[int, str]) -> None:
     found = {each.id: ", ".join(each.fields) for each in match(told, text)}
     assert found == fields
+
+
+@pytest.mark.parametrize("text", ["beach", '"dog"', "!", "img", "none"])
+@pytest.mark.parametrize("filters", [Filters(folder="Beach"), Filters(captioned=True)])
+def test_filters_leave_what_the_ids_that_pass_them_leave(
+    told: Catalog, text: str, filters: Filters
+) -> None:
+    with told.reading() as rows:
+        passing = rows.matching(filters)
+        assert 0 < len(passing) < len(PATHS)
+        assert rows.words(text, 9, filters) == rows.words(text, 9, passing)
 
 
 @pytest.mark.parametrize(

@@ -50,9 +50,9 @@ def at_most(seconds: int) -> Iterator[None]:
 
 
 def slow(count: int) -> Iterator[bytes]:
-    """The bytes of different pictures that take long to decode: PNG of 7 megapixels."""
+    """The bytes of different pictures that take long to decode: PNG of 2 megapixels."""
     content = io.BytesIO()
-    picture(1, (3200, 2200)).save(content, "PNG", compress_level=1)
+    picture(1, (1600, 1200)).save(content, "PNG", compress_level=1)
     for number in range(count):
         yield content.getvalue() + number.to_bytes(4)  # what follows a PNG's end is not read
 

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from functools import cache
 from pathlib import Path
 
@@ -29,7 +28,7 @@ class MilvusServer:
         self._process: subprocess.Popen[str] | None = None
         self.pid = 0
         self.port = _free_port()
-        atexit.register(self._end)
+        atexit.register(self.end)
         self.start()
 
     @property
@@ -62,10 +61,11 @@ class MilvusServer:
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(30)
+            with self._process:  # closes its pipes, waits
+                pass
             self._process = None
 
-    def _end(self) -> None:
+    def end(self) -> None:
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 

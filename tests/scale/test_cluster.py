@@ -139,7 +139,7 @@ def test_a_stopped_run_keeps_what_is_done_and_the_next_goes_on(library: Library)
 def test_a_lost_machine_loses_no_picture(tmp_path: Path) -> None:
     with cluster(2) as nodes:
         library = Library(tmp_path, nodes.address)
-        fill_slowly(library.folder, 80)
+        fill_slowly(library.folder, 60)
         (library.folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
         [victim] = nodes.worker_nodes
         lost = threading.Event()
@@ -149,11 +149,11 @@ def test_a_lost_machine_loses_no_picture(tmp_path: Path) -> None:
                 nodes.remove_node(victim, allow_graceful=False)
                 lost.set()
 
-        assert counts(library.run(progress=lose)) == {"added": 80, "failed": 1}
+        assert counts(library.run(progress=lose)) == {"added": 60, "failed": 1}
         assert lost.is_set()
-        assert library.is_complete(80)
+        assert library.is_complete(60)
         assert [each.file.path for each in library.index.failures()] == ["broken.png"]
-        assert counts(library.run()) == {"failed": 1, "unchanged": 80}
+        assert counts(library.run()) == {"failed": 1, "unchanged": 60}
         library.index.close()
 
 
@@ -228,8 +228,8 @@ def test_what_kills_its_worker_every_time_ends_the_run(
             stream.Embedder = Deadly  # type: ignore[misc]
             super().start(blocks)
 
-    fill(library.folder, 4)
+    fill(library.folder, 1)
     monkeypatch.setattr(stream, "Stream", Stream)
-    with pytest.raises(ClusterError, match=r"4 processes .* died .*: 000\d.jpg to 000\d.jpg"):
+    with pytest.raises(ClusterError, match=r"4 processes .* died .* 0000.jpg or one"):
         library.run()
     assert capfd.readouterr().out == ""

@@ -125,7 +125,8 @@ def assert_found(
     np.testing.assert_allclose(scores, wanted[0], atol=ROOM)
     # Apart from neighbours whose scores differ by less than rounding, the order is the same.
     where = {int(id_): i for i, id_ in enumerate(IDS)}
-    exact = np.array([[q @ VECTORS[where[int(i)]] for i in row] for q, row in zip(QUERIES, ids)])
+    found_rows = VECTORS[[[where[int(id_)] for id_ in row] for row in ids]]
+    exact = np.einsum("qd,qkd->qk", QUERIES, found_rows)
     np.testing.assert_allclose(exact, wanted[0], atol=ROOM)
     for row in ids:
         assert len(set(row.tolist())) == len(row)
