@@ -27,6 +27,8 @@ def _examples(*lines: str | Example) -> tuple[Example, ...]:
 
 
 WINDOW = "it opens a window"
+SERVER = "it needs a server"
+DATABASE = "postgresql+psycopg://me@localhost/pictures"
 TERMINAL = "the pictures are drawn into the terminal"
 EXAMPLES: dict[str, tuple[Example, ...]] = {
     "": _examples("searchengine --version"),
@@ -37,6 +39,11 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         "searchengine index ~/Pictures --captions captions.csv --images ~/Pictures",
         "searchengine index ~/Scans --index indexes/scans --model ./tiny --device cpu",
         "searchengine index --index indexes/scans --re-embed --model builtin",
+        "searchengine index --index indexes/scans --store milvus:vectors.db",
+        "searchengine index --index indexes/scans --store faiss",
+        Example(f"searchengine index ~/Scans --index indexes/shop --catalog {DATABASE}", SERVER),
+        "searchengine index ~/Pictures --index indexes/scans --ray",
+        "searchengine index ~/Pictures --ray --parquet embeddings",
         "searchengine index",
         "mkdir Phone; cp Pictures/coins.png Phone; searchengine index Phone",
         "rm Phone/coins.png; searchengine index Phone --allow-empty",

@@ -182,7 +182,7 @@ def _move_in(index_folder: Path, as_json: bool) -> None:
     if as_json:
         echo_json({"images": images, "search": kind})
     else:
-        click.echo(f"{counted(images, 'image')} in {index_folder}, {kind} search")
+        click.echo(f"{counted(images, 'image')} in {index_folder}, search: {kind}")
 
 
 def _selection(exclude: tuple[str, ...], no_exclude: bool, **others: Any) -> Selection:

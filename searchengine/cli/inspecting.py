@@ -26,6 +26,7 @@ def info(index_folder: Path, as_json: bool) -> None:
             "dim": index.spec.dim,
             "fingerprint": index.spec.fingerprint,
             "search": index.kind,
+            "catalog": index.place,
             "index": str(index.folder),
             "roots": roots,
         }
@@ -34,7 +35,9 @@ def info(index_folder: Path, as_json: bool) -> None:
         echo_json({**facts, "failures": listed})
         return
     click.echo(f"{counted(index.count, 'image')} in {index_folder}")
-    click.echo(f"model {facts['model']}, {facts['dim']} dimensions, {facts['search']} search")
+    click.echo(f"model {facts['model']}, {facts['dim']} dimensions, search: {facts['search']}")
+    if facts["catalog"] != facts["index"]:
+        click.echo(f"catalog {facts['catalog']}")
     for root in roots:
         click.echo(f"folder {on_one_line(root)}")
     if failures:

@@ -32,6 +32,11 @@ class Contents:
     _catalog: Catalog
 
     @property
+    def place(self) -> str:
+        """Where its catalog is, without a password."""
+        return self._catalog.place
+
+    @property
     def count(self) -> int:
         """How many images there are."""
         with self._catalog.reading() as rows:

@@ -111,9 +111,8 @@ def _options(address: str, scratch: str) -> dict[str, Any]:
         "logging_level": logging.ERROR,
     }
     if address == LOCAL:
-        # Only this machine is to reach it.
-        options |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-        options["_temp_dir"] = scratch  # Ray itself leaves its logs behind
+        # Ray itself leaves its logs behind.
+        options |= {"include_dashboard": False, "_temp_dir": scratch}
     return options
 
 
@@ -125,7 +124,8 @@ def _prepare_environment(address: str) -> None:
     environment.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
     if "RAY_AUTH_MODE" in environment:
         return
-    # Said here, or else Ray decides by itself and writes a token into the user's home folder.
+    # Said here, or else Ray decides by itself and writes a token into the user's home folder. It
+    # listens on every network of this machine, so nobody is let in without a token.
     has_token = any(each in environment for each in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
     if address == LOCAL:
         environment["RAY_AUTH_MODE"] = "token"

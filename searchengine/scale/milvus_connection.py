@@ -21,7 +21,7 @@ _HINTS: Final = (
     (("quota exceeded", "no space left", "disk full", "file too large"),
      "free some space or raise its quota, then run the same command again"),
     (("memory",), "give the server more memory, then run the same command again"),
-    (("unavailable", "fail connecting", "failed to connect", "deadline", "timeout", "closed channel"),
+    (("unavailable", "fail connecting", "failed to connect", "deadline", "timeout", "closed"),
      "check that the server is running and can be reached from here"),
 )  # fmt: skip
 
