@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 from searchengine import encoders, images
 from searchengine.index import Index
 from searchengine.ingest import LocalWorkers, Workers, ingest
-from searchengine.scale import cluster
-from searchengine.scale.plan import Plan
+from searchengine.scale.cluster import driver
+from searchengine.scale.cluster.plan import Plan
 
 
 class Figures(NamedTuple):
@@ -53,12 +53,12 @@ def main() -> None:
         )
         print("|---|---|---|---|---|")
         report("without Ray", count, run(home, "plain", plain(model), folder))
-        report("Ray, actors read", count, run(home, "fused", cluster.ClusterWorkers(model), folder))
-        chosen, cluster.plan = cluster.plan, with_readers
+        report("Ray, actors read", count, run(home, "fused", driver.ClusterWorkers(model), folder))
+        chosen, driver.plan = driver.plan, with_readers
         report(
-            "Ray, readers apart", count, run(home, "split", cluster.ClusterWorkers(model), folder)
+            "Ray, readers apart", count, run(home, "split", driver.ClusterWorkers(model), folder)
         )
-        cluster.plan = chosen
+        driver.plan = chosen
 
 
 def link(source: Path, folder: Path, count: int) -> int:

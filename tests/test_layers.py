@@ -137,7 +137,10 @@ def test_what_a_plain_installation_imports_is_a_dependency() -> None:
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
     names = {re.split(r"[^\w-]", each)[0] for each in project["project"]["dependencies"]}
     for module in modules():
-        if module.relative_to(PACKAGE).as_posix() in NEEDS_AN_EXTRA or room(module) in ("scale", "web"):
+        if module.relative_to(PACKAGE).as_posix() in NEEDS_AN_EXTRA or room(module) in (
+            "scale",
+            "web",
+        ):
             continue
         for name in imports(module):
             top = name.split(".")[0]

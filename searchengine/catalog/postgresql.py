@@ -126,7 +126,9 @@ def _connect(url: URL) -> sa.Engine:
     try:
         engine = sa.create_engine(
             url.set(drivername="postgresql+psycopg"),
-            connect_args={} if "connect_timeout" in url.query else {"connect_timeout": _CONNECT_SECONDS},
+            connect_args={}
+            if "connect_timeout" in url.query
+            else {"connect_timeout": _CONNECT_SECONDS},
             pool_pre_ping=True,  # the server may have been restarted
         )
     except ModuleNotFoundError as error:

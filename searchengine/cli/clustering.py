@@ -29,8 +29,8 @@ def list_folders(folders: Sequence[str], ray: str | None) -> dict[str, bool]:
         from searchengine.ingest import list_folders as list_local
 
         return list_local(folders)
-    from searchengine.scale.connection import knock
-    from searchengine.scale.sources import list_folders as list_all
+    from searchengine.scale.cluster.connection import knock
+    from searchengine.scale.cluster.sources import list_folders as list_all
 
     knock(ray)  # nothing is made for a cluster that is not there
     return list_all(folders)
@@ -43,7 +43,7 @@ def updating(
     if ray is None:
         return partial(engine.index, *folders) if folders else engine.refresh
     from searchengine.ingest import ingest
-    from searchengine.scale.cluster import ClusterWorkers
+    from searchengine.scale.cluster.driver import ClusterWorkers
 
     workers = ClusterWorkers(engine.model_folder(), ray, engine.device)
     return partial(ingest, engine.catalog, workers, folders or engine.catalog.roots())
@@ -54,8 +54,8 @@ def write_parquet(ctx: click.Context, selection: Selection) -> bool:
     options = ctx.params
     _refuse_what_is_for_an_index(ctx)
     from searchengine import encoders
-    from searchengine.scale.cluster import ClusterWorkers
-    from searchengine.scale.parquet import write
+    from searchengine.scale.cluster.driver import ClusterWorkers
+    from searchengine.scale.cluster.parquet import write
     from searchengine.types import Scope
 
     workers = ClusterWorkers(encoders.find(options["model"]), options["ray"], options["device"])

@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.conftest import ENGINE, Run, json_lines
 from tests.pictures import fill
-from tests.scale.clusters import at_most, fill_slowly
+from tests.scale.cluster.clusters import at_most, fill_slowly
 from tests.scale.parts import require
 
 QUIET = {**os.environ, "RAY_AUTH_MODE": "disabled"}

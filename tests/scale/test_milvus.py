@@ -187,7 +187,7 @@ def test_a_server_that_is_not_there_is_one_line(place: str) -> None:
 
 @pytest.mark.slow
 def test_a_guarded_server_that_is_killed_while_it_is_written_to_loses_nothing() -> None:
-    server = MilvusServer("authorization_enabled=true", "common.session.ttl=5")
+    server = MilvusServer("authorization_enabled=true")
     try:
         guarded = server.address.replace("//", "//root:Milvus@")
         store = opened(guarded)

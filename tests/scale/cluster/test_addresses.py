@@ -15,13 +15,13 @@ from searchengine.cli import main
 from searchengine.errors import SearchEngineError
 from searchengine.index import Index
 from searchengine.ingest import Report, Selection, ingest
-from searchengine.scale import addresses
-from searchengine.scale.cluster import ClusterWorkers
+from searchengine.scale.cluster import addresses
+from searchengine.scale.cluster.driver import ClusterWorkers
 from tests.ingest.collection import counts
 from tests.pictures import jpeg
-from tests.scale.clusters import at_most, cluster
+from tests.scale.cluster.clusters import at_most, cluster
+from tests.scale.cluster.test_sources import write_shard
 from tests.scale.parts import require
-from tests.scale.test_sources import write_shard
 
 pytestmark = [
     pytest.mark.slow,

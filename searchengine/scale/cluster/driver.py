@@ -20,10 +20,10 @@ import numpy as np
 from searchengine import encoders
 from searchengine.errors import ClusterError
 from searchengine.images import UnreadableFolder
-from searchengine.scale import sources
-from searchengine.scale.connection import LOCAL, check_address, connected, last_line
-from searchengine.scale.plan import Plan, free_cpus, machines, plan
-from searchengine.scale.shipping import ShippedModel
+from searchengine.scale.cluster import sources
+from searchengine.scale.cluster.connection import LOCAL, check_address, connected, last_line
+from searchengine.scale.cluster.plan import Plan, free_cpus, machines, plan
+from searchengine.scale.cluster.shipping import ShippedModel
 from searchengine.types import ImageFile, KnownContent, Reading, Scope, Task
 
 _WAVE: Final = 1_000_000
@@ -76,8 +76,8 @@ class ClusterWorkers:
         Raises `ClusterError` where it cannot be reached, has too little, or gives up.
         """
         with connected(self.address) as ray, _plain_errors(ray):
-            from searchengine.scale.stream import Stream, pull
-            from searchengine.scale.worker import Attempts
+            from searchengine.scale.cluster.stream import Stream, pull
+            from searchengine.scale.cluster.worker import Attempts
 
             model = ShippedModel.of(self.folder, ray.put)
             _look_around(ray, sorted({task.file.root for task in tasks}), model)
@@ -113,7 +113,7 @@ class ClusterWorkers:
             )
 
     def _reading(self, task: Task, row: Mapping[str, Any]) -> Reading:
-        from searchengine.scale.worker import info_of
+        from searchengine.scale.cluster.worker import info_of
 
         self.embedded[row["node"]] += 1
         if row["embedding"] is None:
@@ -126,7 +126,7 @@ def _put(
     ray: Any, tasks: Sequence[Task], contents: Mapping[int, list[bytes]], actors: int
 ) -> list[Any]:
     """Give Ray the tasks, numbered, in tables for one actor each; returns references."""
-    from searchengine.scale.worker import tabulate
+    from searchengine.scale.cluster.worker import tabulate
 
     size = max(1, min(_BLOCK, -(-len(tasks) // (actors * _BLOCKS_AN_ACTOR))))
     numbered = list(enumerate(tasks))
@@ -153,7 +153,7 @@ def _look_around(ray: Any, roots: Sequence[str], model: ShippedModel) -> None:
 
     Raises `ClusterError` where one lacks the folders, the package or the model.
     """
-    from searchengine.scale.worker import look
+    from searchengine.scale.cluster.worker import look
 
     nodes = {n["NodeID"]: n for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU")}
     remote = ray.remote(look)

@@ -12,9 +12,9 @@ from threading import Event
 from typing import Any, Final
 
 from searchengine.errors import ClusterError
-from searchengine.scale.plan import Plan, machines
-from searchengine.scale.shipping import ShippedModel
-from searchengine.scale.worker import Embedder, read_pictures
+from searchengine.scale.cluster.plan import Plan, machines
+from searchengine.scale.cluster.shipping import ShippedModel
+from searchengine.scale.cluster.worker import Embedder, read_pictures
 
 _LOOK_SECONDS: Final = 2.0
 _ALONE_SECONDS: Final = 60.0

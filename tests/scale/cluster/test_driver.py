@@ -17,7 +17,7 @@ from searchengine.index import Index
 from searchengine.ingest import Report, ingest
 from tests.ingest.collection import counts
 from tests.pictures import fill, jpeg
-from tests.scale.clusters import at_most, cluster, fill_slowly
+from tests.scale.cluster.clusters import at_most, cluster, fill_slowly
 from tests.scale.parts import require
 
 pytestmark = [
@@ -48,7 +48,7 @@ class Library:
     """A photo folder, its index with the built-in model, and what works for it."""
 
     def __init__(self, home: Path, address: str):
-        from searchengine.scale.cluster import ClusterWorkers
+        from searchengine.scale.cluster.driver import ClusterWorkers
 
         self.folder = home / "photos"
         self.folder.mkdir()
@@ -160,8 +160,8 @@ def test_a_lost_machine_loses_no_picture(tmp_path: Path) -> None:
 def test_readers_for_few_that_embed_give_the_same(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from searchengine.scale import cluster as module
-    from searchengine.scale.plan import Plan
+    from searchengine.scale.cluster import driver as module
+    from searchengine.scale.cluster.plan import Plan
 
     fill(library.folder, 20)
     (library.folder / "broken.jpg").write_text("not a picture")
@@ -182,7 +182,7 @@ def test_a_model_folder_travels_to_the_machines(
 ) -> None:
     import shutil
 
-    from searchengine.scale.cluster import ClusterWorkers
+    from searchengine.scale.cluster.driver import ClusterWorkers
 
     source = encoders.find("builtin")
     (tmp_path / "photos").mkdir()
@@ -197,14 +197,14 @@ def test_a_model_folder_travels_to_the_machines(
 def test_a_folder_that_a_machine_does_not_see_is_said(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from searchengine.scale.worker import look
+    from searchengine.scale.cluster.worker import look
 
     fill(library.folder, 2)
 
     def elsewhere(roots: list[str], model: Any) -> Any:
         return look(["/not/mounted"], model)
 
-    monkeypatch.setattr("searchengine.scale.worker.look", elsewhere)
+    monkeypatch.setattr("searchengine.scale.cluster.worker.look", elsewhere)
     with pytest.raises(ClusterError, match=r"does not see /not/mounted; mount it"):
         library.run()
     assert library.index.count == 0
@@ -213,11 +213,11 @@ def test_a_folder_that_a_machine_does_not_see_is_said(
 def test_what_kills_its_worker_every_time_ends_the_run(
     library: Library, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from searchengine.scale import stream
+    from searchengine.scale.cluster import stream
 
     class Stream(stream.Stream):
         def start(self, blocks: Any) -> None:
-            from searchengine.scale import stream
+            from searchengine.scale.cluster import stream
 
             class Deadly(stream.Embedder):
                 """Its process dies, as one does that runs out of memory."""

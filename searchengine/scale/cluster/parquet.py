@@ -18,8 +18,8 @@ import numpy as np
 from searchengine.catalog.paths import is_url
 from searchengine.errors import ClusterError
 from searchengine.images import UnreadableFolder
-from searchengine.scale import addresses, sources
-from searchengine.scale.cluster import ClusterWorkers
+from searchengine.scale.cluster import addresses, sources
+from searchengine.scale.cluster.driver import ClusterWorkers
 from searchengine.types import EncoderSpec, Failure, Progress, Reading, Scope, Task
 
 MANIFEST: Final = "_embeddings.json"

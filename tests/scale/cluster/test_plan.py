@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from searchengine.errors import ClusterError
-from searchengine.scale.plan import Machine, Plan, plan
+from searchengine.scale.cluster.plan import Machine, Plan, plan
 
 CPU16, CPU32, GPU = Machine(16, 0), Machine(32, 0), Machine(8, 2)
 

@@ -22,9 +22,9 @@ from searchengine import encoders, images
 from searchengine.catalog.paths import is_url
 from searchengine.encoders.preprocess import Preprocess
 from searchengine.errors import ClusterError, ImageError, ModelError
-from searchengine.scale import addresses
-from searchengine.scale.shards import ShardMember
-from searchengine.scale.shipping import ShippedModel
+from searchengine.scale.cluster import addresses
+from searchengine.scale.cluster.shards import ShardMember
+from searchengine.scale.cluster.shipping import ShippedModel
 from searchengine.types import ImageInfo, Task
 
 DEATHS: Final = 4

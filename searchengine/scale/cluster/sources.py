@@ -13,9 +13,9 @@ from searchengine import images
 from searchengine.catalog.paths import below, inside, is_url
 from searchengine.errors import ImageError
 from searchengine.images import EXTENSIONS, UnreadableFolder
-from searchengine.scale import addresses
-from searchengine.scale.addresses import RemoteEntry, SourceError
-from searchengine.scale.shards import SHARD, ShardMember, members
+from searchengine.scale.cluster import addresses
+from searchengine.scale.cluster.addresses import RemoteEntry, SourceError
+from searchengine.scale.cluster.shards import SHARD, ShardMember, members
 from searchengine.types import ImageFile, Scope
 
 _WANTED: Final = EXTENSIONS | {SHARD}

@@ -13,8 +13,8 @@ import pytest
 
 from searchengine.errors import ClusterError, ImageError, SearchEngineError
 from searchengine.images import UnreadableFolder
-from searchengine.scale import addresses, sources
-from searchengine.scale.shards import ShardMember
+from searchengine.scale.cluster import addresses, sources
+from searchengine.scale.cluster.shards import ShardMember
 from searchengine.types import Scope
 from tests.pictures import fill, jpeg
 from tests.scale.parts import require
