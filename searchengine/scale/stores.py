@@ -28,10 +28,10 @@ def open_store(address: str, alias: str, spec: EncoderSpec) -> VectorStore:
     """
     scheme, _, place = check_address(address).partition(":")
     if scheme == "milvus":
-        from searchengine.scale.milvus import MilvusStore
+        from searchengine.scale.milvus.store import MilvusStore
 
         return MilvusStore(place, alias, spec)
-    from searchengine.scale.pgvector import PgVectorStore
+    from searchengine.scale.pgvector.store import PgVectorStore
 
     return PgVectorStore(place, alias, spec)
 
@@ -46,12 +46,12 @@ def check_address(address: str) -> str:
     """
     scheme, _, place = address.partition(":")
     if scheme == "milvus":
-        from searchengine.scale.milvus_address import MilvusAddress
+        from searchengine.scale.milvus.address import MilvusAddress
 
         parsed = MilvusAddress.parse(place)
         return f"milvus:{parsed.path}" if parsed.path else address
     if scheme == "pgvector":
-        from searchengine.scale.pgvector_address import PgVectorAddress
+        from searchengine.scale.pgvector.address import PgVectorAddress
 
         if address != scheme:
             PgVectorAddress.parse(place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import fcntl
 import os
 import select
 import shutil
@@ -20,10 +21,15 @@ START_S = 90
 
 
 class MilvusServer:
-    """A Milvus in a folder of its own, on loopback."""
+    """A Milvus in a folder of its own, on loopback; the only one of all test processes.
+
+    Two at once on a small machine take each other's time until their clients give up.
+    """
 
     def __init__(self, *settings: str) -> None:
         self._settings = settings
+        self._turn = (Path(tempfile.gettempdir()) / "searchengine-tests-milvus.lock").open("w")
+        fcntl.flock(self._turn, fcntl.LOCK_EX)
         self.folder = Path(tempfile.mkdtemp(prefix="milvus-", dir="/tmp"))
         self._process: subprocess.Popen[str] | None = None
         self.pid = 0
@@ -68,12 +74,20 @@ class MilvusServer:
     def end(self) -> None:
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+        self._turn.close()
 
 
 @cache
 def milvus() -> MilvusServer:
     """The server of this test process; it ends with it."""
     return MilvusServer()
+
+
+def end_milvus() -> None:
+    """End it before, for others that wait; the next `milvus` starts another."""
+    if milvus.cache_info().currsize:
+        milvus().end()
+        milvus.cache_clear()
 
 
 def _python() -> str:

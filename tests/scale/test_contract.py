@@ -34,22 +34,26 @@ CAMERAS = ("NIKON D90", "Canon %_\\", 'it\'s "quoted"', "日本 ÄÖ", "x\ny", "
         *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("lite", "milvus", "pgvector")),
     ],
 )
-def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+def address(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """A place for stores, "" for those that need none."""
     if request.param == "embedded":
-        return ""
-    if request.param == "lite":
+        yield ""
+    elif request.param == "lite":
         require("milvus_lite", "milvus")
-        return f"milvus:{tmp_path_factory.mktemp('lite')}/vectors.db"
-    if request.param == "milvus":
+        yield f"milvus:{tmp_path_factory.mktemp('lite')}/vectors.db"
+    elif request.param == "milvus":
         require("pymilvus", "milvus")
-        from tests.scale.servers import milvus
+        from tests.scale.servers import end_milvus, milvus
 
-        return milvus().address
-    require("psycopg", "postgres")
-    from tests.postgres import server
+        yield milvus().address
+        end_milvus()
+    else:
+        require("psycopg", "postgres")
+        from tests.postgres import server
 
-    return f"pgvector:{server().database()}"
+        yield f"pgvector:{server().database()}"
 
 
 @pytest.fixture(scope="module")

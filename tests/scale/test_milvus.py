@@ -10,11 +10,11 @@ import pytest
 
 from searchengine.errors import StoreError
 from searchengine.filters import Filters
-from searchengine.scale.milvus import MilvusStore
-from searchengine.scale.milvus_filters import expression, kept, quoted
+from searchengine.scale.milvus.filters import expression, kept, quoted
+from searchengine.scale.milvus.store import MilvusStore
 from searchengine.types import EncoderSpec, Facts
 from tests.scale.parts import require
-from tests.scale.servers import MilvusServer, milvus
+from tests.scale.servers import MilvusServer, end_milvus, milvus
 from tests.scale.toys import (
     DIM,
     SPEC,
@@ -34,6 +34,12 @@ def _closed() -> Iterator[None]:
     yield
     while _OPEN:
         _OPEN.pop().close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _ended() -> Iterator[None]:
+    yield
+    end_milvus()
 
 
 def opened(address: str, spec: EncoderSpec = SPEC) -> MilvusStore:
@@ -84,7 +90,7 @@ def test_milvus_lite_is_shared_in_a_process_and_refused_to_another(tmp_path: Pat
     one.close()
     two.upsert(np.arange(3), vectors_of(3), facts_of(3))
     program = (
-        "import sys; from searchengine.scale.milvus import *;"
+        "import sys; from searchengine.scale.milvus.store import *;"
         "from searchengine.types import EncoderSpec;"
         f"store = MilvusStore(sys.argv[1], 'photos', EncoderSpec('', {SPEC.fingerprint!r}, {DIM}));"
         "print(store.ready(), store.count()); store.close()"
@@ -187,6 +193,7 @@ def test_a_server_that_is_not_there_is_one_line(place: str) -> None:
 
 @pytest.mark.slow
 def test_a_guarded_server_that_is_killed_while_it_is_written_to_loses_nothing() -> None:
+    end_milvus()
     server = MilvusServer("authorization_enabled=true")
     try:
         guarded = server.address.replace("//", "//root:Milvus@")

@@ -9,9 +9,9 @@ import pytest
 
 from searchengine.errors import StoreError
 from searchengine.filters import Filters
-from searchengine.scale import pgvector
-from searchengine.scale.pgvector import PgVectorStore
-from searchengine.scale.pgvector_rows import storable, vector_literal
+from searchengine.scale.pgvector import store as pgvector
+from searchengine.scale.pgvector.rows import storable, vector_literal
+from searchengine.scale.pgvector.store import PgVectorStore
 from searchengine.types import EncoderSpec
 from tests.postgres import Postgres, server
 from tests.scale.parts import require

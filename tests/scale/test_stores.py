@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from searchengine.errors import StoreError
-from searchengine.scale.milvus_address import MilvusAddress
-from searchengine.scale.pgvector_address import PgVectorAddress
+from searchengine.scale.milvus.address import MilvusAddress
+from searchengine.scale.pgvector.address import PgVectorAddress
 from searchengine.scale.stores import check_address, open_store
 from searchengine.types import EncoderSpec
 

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from searchengine.errors import StoreError
-from searchengine.scale import lite
-from searchengine.scale.milvus_address import MilvusAddress
+from searchengine.scale.milvus import lite
+from searchengine.scale.milvus.address import MilvusAddress
 
 CONNECT_S: Final = 10.0
 _HINTS: Final = (

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from searchengine.filters import Filters, Orientation, format_of
-from searchengine.scale.pgvector_rows import storable
+from searchengine.scale.pgvector.rows import storable
 
 _LARGEST: Final = 2**63 - 1  # that the database takes
 _SHAPES: Final[dict[Orientation, str]] = {

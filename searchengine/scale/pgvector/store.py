@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from searchengine.errors import QueryError, StoreError
 from searchengine.filters import Filters
 from searchengine.scale.names import collection_name
-from searchengine.scale.pgvector_address import PgVectorAddress
-from searchengine.scale.pgvector_connection import SCANNED, Connection, PgVectorConnection
-from searchengine.scale.pgvector_filters import can_express, condition
-from searchengine.scale.pgvector_rows import COLUMNS, copied, vector_literal
+from searchengine.scale.pgvector.address import PgVectorAddress
+from searchengine.scale.pgvector.connection import SCANNED, Connection, PgVectorConnection
+from searchengine.scale.pgvector.filters import can_express, condition
+from searchengine.scale.pgvector.rows import COLUMNS, copied, vector_literal
 from searchengine.types import Embeddings, EncoderSpec, Facts
 from searchengine.vectors.rows import (
     TIES,

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchengine.errors import StoreError
-from searchengine.scale.milvus_connection import MilvusConnection
-from searchengine.scale.milvus_filters import of_ids
+from searchengine.scale.milvus.connection import MilvusConnection
+from searchengine.scale.milvus.filters import of_ids
 from searchengine.types import Embeddings
 from searchengine.vectors.rows import Answer, best_of, joined
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from searchengine.errors import StoreError
-from searchengine.scale.pgvector_address import PgVectorAddress
+from searchengine.scale.pgvector.address import PgVectorAddress
 
 if TYPE_CHECKING:
     import psycopg

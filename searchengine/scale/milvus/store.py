@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 
 from searchengine.errors import QueryError, StoreError
 from searchengine.filters import Filters
-from searchengine.scale.milvus_address import MilvusAddress
-from searchengine.scale.milvus_connection import MilvusConnection
-from searchengine.scale.milvus_filters import (
+from searchengine.scale.milvus.address import MilvusAddress
+from searchengine.scale.milvus.connection import MilvusConnection
+from searchengine.scale.milvus.filters import (
     LONGEST_DATE,
     LONGEST_FORMAT,
     can_express,
     expression,
     kept,
 )
-from searchengine.scale.milvus_search import WAIT_S, MilvusSearcher
+from searchengine.scale.milvus.search import WAIT_S, MilvusSearcher
 from searchengine.scale.names import collection_name
 from searchengine.types import Embeddings, EncoderSpec, Facts
 from searchengine.vectors.rows import (

@@ -1,0 +1,1 @@
+"""Vectors in Milvus: a server, or Milvus Lite in this process."""

@@ -1,0 +1,1 @@
+"""Vectors in a PostgreSQL database with pgvector."""
