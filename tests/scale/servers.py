@@ -28,8 +28,6 @@ class MilvusServer:
 
     def __init__(self, *settings: str) -> None:
         self._settings = settings
-        self._turn = (Path(tempfile.gettempdir()) / "searchengine-tests-milvus.lock").open("w")
-        fcntl.flock(self._turn, fcntl.LOCK_EX)
         self.folder = Path(tempfile.mkdtemp(prefix="milvus-", dir="/tmp"))
         self._process: subprocess.Popen[str] | None = None
         self.pid = 0
@@ -43,6 +41,8 @@ class MilvusServer:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
+        self._turn = (Path(tempfile.gettempdir()) / "searchengine-tests-milvus.lock").open("w")
+        fcntl.flock(self._turn, fcntl.LOCK_EX)
         program = [_python(), str(ROOT / "scripts" / "milvus_server.py")]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -70,11 +70,11 @@ class MilvusServer:
             with self._process:  # closes its pipes, waits
                 pass
             self._process = None
+            self._turn.close()
 
     def end(self) -> None:
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
-        self._turn.close()
 
 
 @cache

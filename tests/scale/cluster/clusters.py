@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import io
+import json
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from searchengine import encoders
+from searchengine.encoders import ModelFolder
+from searchengine.encoders.folder import CARD
 from tests.pictures import picture
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
@@ -17,13 +22,15 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 
 @contextmanager
-def cluster(nodes: int, cpus: int = 1) -> Iterator[Any]:
-    """A cluster of so many nodes, each with as many CPUs as Ray is to believe."""
+def cluster(nodes: int, cpus: int = 1, client_port: int | None = None) -> Iterator[Any]:
+    """A cluster of so many nodes, each with as many CPUs as Ray is to believe.
+
+    With `client_port` it also answers at ray://127.0.0.1:PORT.
+    """
     from ray.cluster_utils import Cluster
 
-    made = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": cpus, "include_dashboard": False}
-    )
+    head = {"num_cpus": cpus, "include_dashboard": False, "ray_client_server_port": client_port}
+    made = Cluster(initialize_head=True, head_node_args=head)
     try:
         for _ in range(1, nodes):
             made.add_node(num_cpus=cpus)
@@ -47,6 +54,14 @@ def at_most(seconds: int) -> Iterator[None]:
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
+
+
+def retrained(folder: Path) -> ModelFolder:
+    """The built-in model under another fingerprint, in a new folder of its own."""
+    shutil.copytree(encoders.find("builtin").path, folder)
+    card = json.loads((folder / CARD).read_bytes())
+    (folder / CARD).write_text(json.dumps({**card, "fingerprint": "f" * 64}))
+    return encoders.find(str(folder))
 
 
 def slow(count: int) -> Iterator[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +16,12 @@ from searchengine import encoders
 from searchengine.errors import ClusterError
 from searchengine.index import Index
 from searchengine.ingest import Report, ingest
+from searchengine.reembedding import re_embed
+from searchengine.scale.cluster.driver import ClusterWorkers
 from tests.ingest.collection import counts
 from tests.pictures import fill, jpeg
-from tests.scale.cluster.clusters import at_most, cluster, fill_slowly
+from tests.scale.cluster.clusters import at_most, cluster, fill_slowly, retrained
+from tests.scale.cluster.test_sources import write_shard
 from tests.scale.parts import require
 
 pytestmark = [
@@ -40,7 +44,11 @@ def _no_hanging() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def two_nodes() -> Iterator[Any]:
     require("ray.data", "ray")
-    with cluster(2) as nodes:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with cluster(2, client_port=port) as nodes:
+        nodes.client_address = f"ray://127.0.0.1:{port}"
         yield nodes
 
 
@@ -48,8 +56,6 @@ class Library:
     """A photo folder, its index with the built-in model, and what works for it."""
 
     def __init__(self, home: Path, address: str):
-        from searchengine.scale.cluster.driver import ClusterWorkers
-
         self.folder = home / "photos"
         self.folder.mkdir()
         self.model = encoders.find("builtin")
@@ -62,6 +68,11 @@ class Library:
 
     def paths(self) -> set[str]:
         return set(self.index.files(str(self.folder)))
+
+    def embeddings(self) -> dict[str, Any]:
+        return {
+            each.image.file.path: each.embedding for block in self.index.entries() for each in block
+        }
 
     def is_complete(self, count: int) -> bool:
         return self.index.count == len(self.paths()) == count and self.index.check() == []
@@ -177,21 +188,57 @@ def test_readers_for_few_that_embed_give_the_same(
     assert all(np.dot(before[n], each) > 0.999 for n, each in zip(order, after, strict=True))
 
 
-def test_a_model_folder_travels_to_the_machines(
-    two_nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_all_is_embedded_anew_for_another_model_that_travels_there(
+    library: Library, two_nodes: Any, tmp_path: Path
 ) -> None:
-    import shutil
+    fill(library.folder, 10)
+    write_shard(library.folder / "s.tar", {f"{n}.jpg": jpeg(50 + n) for n in range(5)})
+    library.run()
+    before = library.embeddings()
+    (library.folder / "0000.jpg").unlink()
+    (library.folder / "0001.jpg").write_bytes(jpeg(90))
+    model = retrained(tmp_path / "other")
+    workers = ClusterWorkers(model, two_nodes.address)
+    told: list[tuple[int, int]] = []
+    assert re_embed(library.index, model.spec, workers, lambda *at: told.append(at))
+    assert (library.index.spec, library.index.check()) == (model.spec, [])
+    after = library.embeddings()  # the model only says that it is another one
+    assert after.keys() == before.keys() - {"0000.jpg", "0001.jpg"}
+    assert all(np.dot(after[path], before[path]) > 0.999 for path in after)
+    assert (told[0], told[-1]) == ((0, 15), (15, 15))
+    workers.embedded.clear()
+    assert counts(ingest(library.index, workers, [library.folder])) == {"added": 1, "unchanged": 13}
+    assert sum(workers.embedded.values()) == 1
 
-    from searchengine.scale.cluster.driver import ClusterWorkers
 
-    source = encoders.find("builtin")
-    (tmp_path / "photos").mkdir()
-    fill(tmp_path / "photos", 6)
-    shutil.copytree(source.path, tmp_path / "model", symlinks=False)
-    folder = encoders.find(str(tmp_path / "model"))
-    with Index.create(tmp_path / "index", folder.spec) as index:
-        workers = ClusterWorkers(folder, two_nodes.address)
-        assert counts(ingest(index, workers, [tmp_path / "photos"])) == {"added": 6}
+def test_re_embedding_that_was_stopped_goes_on(
+    library: Library, two_nodes: Any, tmp_path: Path
+) -> None:
+    fill_slowly(library.folder, 60)
+    library.run()
+    model = retrained(tmp_path / "other")
+    workers = ClusterWorkers(model, two_nodes.address)
+    stop = threading.Event()
+
+    def stop_early(done: int, total: int) -> None:
+        if done >= 10:
+            stop.set()
+
+    assert not re_embed(library.index, model.spec, workers, stop_early, stop)
+    assert library.index.spec == library.model.spec
+    left = len(library.index.unstaged(model.spec))
+    assert 0 < left <= 50
+    workers.embedded.clear()
+    assert re_embed(library.index, model.spec, workers)
+    assert sum(workers.embedded.values()) == left
+    assert library.is_complete(60)
+
+
+def test_the_server_for_ray_clients_does_as_well(library: Library, two_nodes: Any) -> None:
+    fill(library.folder, 6)
+    library.workers = ClusterWorkers(library.model, two_nodes.client_address)
+    assert counts(library.run()) == {"added": 6}
+    assert library.is_complete(6)
 
 
 def test_a_folder_that_a_machine_does_not_see_is_said(
@@ -205,7 +252,7 @@ def test_a_folder_that_a_machine_does_not_see_is_said(
         return look(["/not/mounted"], model)
 
     monkeypatch.setattr("searchengine.scale.cluster.worker.look", elsewhere)
-    with pytest.raises(ClusterError, match=r"does not see /not/mounted; mount it"):
+    with pytest.raises(ClusterError, match=r"sees nothing in /not/mounted; mount it"):
         library.run()
     assert library.index.count == 0
 
