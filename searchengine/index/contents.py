@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence, Set
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,8 @@ from searchengine.types import (
 )
 from searchengine.vectors import Among
 
+Found = TypeVar("Found")
+
 
 class Contents:
     """What is in an index: images, roots, failures, captions, words, embeddings."""
@@ -30,6 +33,8 @@ class Contents:
     folder: Path
     spec: EncoderSpec
     _catalog: Catalog
+    _found: tuple[str, dict[Hashable, Any]] = ("", {})
+    """A stamp, and what took long to find in the state that it names."""
 
     @property
     def place(self) -> str:
@@ -40,7 +45,7 @@ class Contents:
     def count(self) -> int:
         """How many images there are."""
         with self._catalog.reading() as rows:
-            return rows.count()
+            return self._once(rows, "count", rows.count)
 
     @property
     def stamp(self) -> str:
@@ -175,9 +180,22 @@ class Contents:
         """At most `count` embeddings, (n, dim) float32, evenly spread over the images."""
         with self._catalog.reading() as rows:
             self._require_model(rows)
-            ids = rows.ids()
-            chosen = ids[np.linspace(0, len(ids) - 1, min(count, len(ids))).astype(np.int64)]
-            return decode(list(rows.vectors(chosen.tolist()).values()), self.spec.dim)
+            return self._once(rows, ("sample", count), lambda: self._sampled(rows, count))
+
+    def _sampled(self, rows: Reader, count: int) -> Embeddings:
+        ids = rows.ids()
+        chosen = ids[np.linspace(0, len(ids) - 1, min(count, len(ids))).astype(np.int64)]
+        return decode(list(rows.vectors(chosen.tolist()).values()), self.spec.dim)
+
+    def _once(self, rows: Reader, what: Hashable, find: Callable[[], Found]) -> Found:
+        """What there is to find in a state of the catalog, looked for once."""
+        stamp, known = rows.stamp(), self._found
+        if known[0] != stamp:
+            known = self._found = stamp, {}
+        if what not in known[1]:
+            known[1][what] = find()
+        found: Found = known[1][what]
+        return found
 
     def matching(self, filters: Filters) -> NDArray[np.int64]:
         """The ids of images that pass the filters, ascending, (n,) int64.
