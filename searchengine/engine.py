@@ -30,7 +30,7 @@ from searchengine.scale.opening import create_index, open_index
 from searchengine.types import Encoder, Hit, Progress
 
 if TYPE_CHECKING:  # reading pictures is imported when pictures are read: a text query is faster
-    from searchengine.ingest import Report, Selection
+    from searchengine.ingest import Report, Selection, Workers
 
 DEFAULT_MODEL = "builtin"
 
@@ -86,19 +86,25 @@ class SearchEngine:
         device: str = "auto",
         progress: Progress = lambda done, total: None,
         stop: threading.Event | None = None,
+        workers: Workers | None = None,
     ) -> bool:
         """Change the index in `folder` to another model; see `searchengine.reembedding.re_embed`.
 
-        Does nothing when that is its model already. An engine that is open on the index meanwhile
-        answers with the old model until the end, and then raises `IndexModelError`.
+        Does nothing when that is its model already. `workers`, by default this machine, embed with
+        that model. An engine that is open on the index meanwhile answers with the old model until
+        the end, and then raises `IndexModelError`.
         """
+        from searchengine.ingest import LocalWorkers
         from searchengine.reembedding import re_embed
 
         found = encoders.find(model)
         with open_index(Path(folder).expanduser()) as index:
             if index.spec.fingerprint == found.spec.fingerprint:
                 return True
-            return re_embed(index, encoders.load(found, device), progress, stop)
+            if workers is None:
+                encoder = encoders.load(found, device)  # one that cannot be loaded changes nothing
+                workers = LocalWorkers(lambda: encoder)
+            return re_embed(index, found.spec, workers, progress, stop)
 
     def close(self) -> None:
         """Close the index."""

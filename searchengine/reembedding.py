@@ -8,55 +8,70 @@ what was searched before is kept until another model is staged: going back encod
 from __future__ import annotations
 
 import logging
-import os
 import threading
-from collections.abc import Iterator, Sequence
-from functools import partial
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence, Set
+from typing import Final
 
 import numpy as np
 
-from searchengine import images
+from searchengine.catalog.paths import is_url
 from searchengine.errors import ImageError
 from searchengine.index import Index
-from searchengine.types import Encoder, IndexedImage, Pixels, Progress
+from searchengine.ingest import Workers
+from searchengine.types import EncoderSpec, IndexedImage, Progress, Reading, Task
 
 log = logging.getLogger(__name__)
 
-_LISTED = 1000  # images whose rows are read at a time
+_LISTED: Final = 1000  # images whose rows are read at a time
+_WAVE: Final = 1_000_000  # images that are handed to the workers at a time
 
 
 def re_embed(
     index: Index,
-    encoder: Encoder,
+    spec: EncoderSpec,
+    workers: Workers,
     progress: Progress = lambda done, total: None,
     stop: threading.Event | None = None,
 ) -> bool:
     """Change the index to another encoder; True when that is done, False when it was stopped.
 
-    Setting `stop` ends the run after the batch in hand; the next one with the same encoder goes
-    on from there. An image whose file is gone, unreadable or not what was indexed gets no new
-    embedding: it leaves the index, and the next `ingest` reads what is there now. Raises
-    `ImageError` when a whole folder is not there, `IndexChangedError` when another process began
-    to change the index to yet another encoder.
+    `workers` read and embed, with the encoder of this `spec`. Setting `stop` ends the run after
+    the batch in hand; the next one with the same encoder goes on from there. An image whose file
+    is gone, unreadable or not what was indexed gets no new embedding: it leaves the index, and the
+    next `ingest` reads what is there now. Raises `ImageError` when a whole folder is not there, or
+    is none that the workers can read, `IndexChangedError` when another process began to change
+    the index to yet another encoder.
     """
     stop = stop or threading.Event()
-    _require_folders(index)
-    index.begin_staging(encoder.spec)
-    left_out: set[int] = set()
+    _require_folders(index, workers)
+    index.begin_staging(spec)
+    left_out: set[int | None] = set()
     # Again, because images may have come or moved meanwhile.
-    while ids := [each for each in index.unstaged(encoder.spec) if each not in left_out]:
-        left_out |= _stage(index, encoder, ids, progress, stop)
+    while ids := [each for each in index.unstaged(spec) if each not in left_out]:
+        tasks = [Task(each.file, each.id) for each in _images(index, ids[:_WAVE])]
+        total = index.count
+        done = max(0, total - len(ids))
+        progress(done, total)
+        for batch in workers.embed(tasks, _NothingKnown(), stop):
+            left_out |= _stage(index, spec, batch)
+            done += len(batch)
+            progress(done, total)
         if stop.is_set():
             return False
-    _require_folders(index)
-    index.switch(encoder.spec)
+    _require_folders(index, workers)
+    index.switch(spec)
     return True
 
 
-def _require_folders(index: Index) -> None:
+def _require_folders(index: Index, workers: Workers) -> None:
     for root in index.roots():
-        if not _has_entries(root) and index.files(root):
+        files = index.files(root)
+        if hidden := workers.out_of_sight(root, files):
+            raise ImageError(
+                f"{len(hidden)} of the pictures of {root} are behind an address or inside of tar "
+                "archives, and nothing was changed; add --ray to embed those as well"
+            )
+        if files and not _has_entries(root, workers):
             raise ImageError(
                 f"{root} is empty or cannot be listed, but the index holds images of it: is its "
                 "drive mounted? Nothing was changed; if it is meant to be empty, first run: "
@@ -64,38 +79,26 @@ def _require_folders(index: Index) -> None:
             )
 
 
-def _has_entries(folder: str) -> bool:
+def _has_entries(root: str, workers: Workers) -> bool:
     try:
-        with os.scandir(folder) as entries:
-            return next(entries, None) is not None
-    except OSError:
+        return any(workers.list_folders([root]).values())
+    except ImageError:
+        if is_url(root):  # has no drive
+            raise
         return False
 
 
-class _Content(NamedTuple):
-    """What a file holds, hashed and decoded."""
+class _NothingKnown:
+    """No content has an embedding of the new encoder; see `KnownContent`."""
 
-    digest: bytes
-    pixels: Pixels
+    def holds(self, size: int, digest: bytes) -> bool:
+        return False
 
+    def among(self, digests: Iterable[bytes]) -> set[bytes]:
+        return set()
 
-def _stage(
-    index: Index, encoder: Encoder, ids: Sequence[int], progress: Progress, stop: threading.Event
-) -> set[int]:
-    """Encode these images and stage them, batch by batch; returns those that are of no use."""
-    left_out: set[int] = set()
-    total = index.count
-    done = max(0, total - len(ids))
-    progress(done, total)
-    read = partial(_read, index, encoder)
-    for batch in images.read_batches(read, _images(index, ids), encoder.batch_size, stop):
-        left_out |= {id_ for id_, content in batch if content is None}
-        if contents := [content for _, content in batch if content is not None]:
-            embeddings = encoder.encode_images(np.stack([each.pixels for each in contents]))
-            index.stage(encoder.spec, [each.digest for each in contents], embeddings)
-        done += len(batch)
-        progress(done, total)
-    return left_out
+    def of_sizes(self, sizes: Set[int]) -> dict[int, list[bytes]]:
+        return {}
 
 
 def _images(index: Index, ids: Sequence[int]) -> Iterator[IndexedImage]:
@@ -103,14 +106,18 @@ def _images(index: Index, ids: Sequence[int]) -> Iterator[IndexedImage]:
         yield from index.images(ids[start : start + _LISTED])
 
 
-def _read(index: Index, encoder: Encoder, image: IndexedImage) -> tuple[int, _Content | None]:
-    """An image's id, and its file decoded if it still is what was indexed. Runs in the pool."""
-    try:
-        digest = images.digest(image.path)
-        if image.id not in {same.id for same in index.by_digest([digest]).get(digest, [])}:
-            raise ImageError("it has changed since it was indexed")
-        picture = images.read(image.path, min_side=min(encoder.pixel_shape[1:]))
-    except ImageError as error:
-        log.warning("%s: %s; it leaves the index until the next run", image.path, error)
-        return image.id, None
-    return image.id, _Content(digest, encoder.preprocess(picture.image))
+def _stage(index: Index, spec: EncoderSpec, batch: Sequence[Reading]) -> set[int | None]:
+    """Stage the embeddings of a batch; returns the ids of the images that get none."""
+    same = index.by_digest({each.digest for each in batch if not each.reason})
+    contents, left_out = {}, set()
+    for task, digest, _, embedding, failure in batch:
+        is_same = task.id in {image.id for image in same.get(digest, ())}
+        if reason := failure or ("" if is_same else "it has changed since it was indexed"):
+            path = task.file.absolute
+            log.warning("%s: %s; it leaves the index until the next run", path, reason)
+            left_out.add(task.id)
+        elif embedding is not None:
+            contents[digest] = embedding
+    if contents:
+        index.stage(spec, list(contents), np.stack(list(contents.values())))
+    return left_out

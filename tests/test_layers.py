@@ -44,6 +44,7 @@ SIBLINGS = {
     ("errors", "types"),
     ("filters", "errors"),
     ("query", "duplicates"),
+    ("reembedding", "ingest"),
     ("evaluation", "query"),
     ("finetune", "evaluation"),
     ("__main__", "__init__"),

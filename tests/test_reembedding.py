@@ -8,21 +8,22 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from searchengine import encoders
+from searchengine import encoders, reembedding
+from searchengine.catalog.paths import is_url
 from searchengine.engine import SearchEngine
 from searchengine.errors import ImageError, IndexModelError
 from searchengine.index import Index
-from searchengine.ingest import Selection, ingest
-from searchengine.reembedding import re_embed
-from searchengine.types import Embeddings, EncoderSpec, Pixels
+from searchengine.ingest import LocalWorkers, Selection, ingest
+from searchengine.types import Embeddings, EncoderSpec, Pixels, Progress
 from tests.fakes import FakeEncoder
+from tests.ingest.collection import write_as_cluster
 from tests.pictures import fill, jpeg
 
 COUNT = 30
@@ -65,6 +66,16 @@ def refresh(index: Index, photos: Path, encoder: FakeEncoder, **options: bool) -
     report = ingest(index, lambda: encoder, [photos], Selection(**options))
     names = ("added", "changed", "moved", "removed", "failed")
     return {name: getattr(report, name) for name in names if getattr(report, name)}
+
+
+def re_embed(
+    index: Index,
+    encoder: FakeEncoder,
+    progress: Progress = lambda done, total: None,
+    stop: threading.Event | None = None,
+) -> bool:
+    workers = LocalWorkers(lambda: encoder)
+    return reembedding.re_embed(index, encoder.spec, workers, progress, stop)
 
 
 def ids(index: Index) -> dict[str, int]:
@@ -249,6 +260,48 @@ def test_a_drive_that_goes_away_meanwhile_changes_nothing(index: Index, photos: 
     assert_holds(index, photos, Projection())
 
 
+@pytest.mark.parametrize("root", ["s3://bucket/photos", "photos"])
+def test_what_only_a_cluster_reads_is_never_dropped(index: Index, photos: Path, root: str) -> None:
+    (photos / "000.tar").write_bytes(b"an archive")
+    root = root if is_url(root) else str(photos)
+    write_as_cluster(index, root, "000.tar/a.jpg", jpeg(50))
+    encoder = Projection()
+    with pytest.raises(ImageError, match=rf"^1 of the pictures of {root} .*add --ray"):
+        re_embed(index, encoder)
+    assert (index.spec, index.count, encoder.encoded) == (OLD.spec, COUNT + 1, 0)
+
+
+def test_an_address_with_nothing_behind_it_is_what_the_workers_say(index: Index) -> None:
+    class Cluster(LocalWorkers):
+        def out_of_sight(self, root: str, paths: Iterable[str]) -> set[str]:
+            return set()
+
+    write_as_cluster(index, "s3://bucket/photos", "a.jpg", jpeg(50))
+    workers = Cluster(Projection)
+    with pytest.raises(ImageError, match="s3://bucket/photos is not a folder of this machine"):
+        reembedding.re_embed(index, Projection().spec, workers)
+    assert (index.spec, index.count) == (OLD.spec, COUNT + 1)
+
+
+def test_a_shard_that_is_gone_leaves_with_its_pictures(index: Index, photos: Path) -> None:
+    write_as_cluster(index, str(photos), "000.tar/a.jpg", jpeg(50))
+    assert re_embed(index, Projection())
+    assert_holds(index, photos, Projection())
+
+
+def test_an_index_larger_than_what_is_handed_over_at_a_time(
+    index: Index, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reembedding, "_WAVE", 7)
+    (photos / "0003.jpg").unlink()
+    encoder, told = Projection(), []
+    assert re_embed(index, encoder, lambda *at: told.append(at))
+    assert told == sorted(told)
+    assert told[-1] == (COUNT, COUNT)
+    assert encoder.encoded == COUNT - 1
+    assert_holds(index, photos, encoder)
+
+
 def test_an_empty_index_changes_its_model(tmp_path: Path) -> None:
     with Index.create(tmp_path / "index", OLD.spec) as index:
         assert re_embed(index, Projection())
@@ -260,8 +313,7 @@ import os, signal, sys
 from searchengine.catalog import Writer
 from searchengine.index import Index
 from searchengine.index.snapshot import Snapshot
-from searchengine.reembedding import re_embed
-from tests.test_reembedding import Projection
+from tests.test_reembedding import Projection, re_embed
 
 folder, moment = sys.argv[1:]
 die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Column, ColumnElement, Connection
 
 from searchengine.catalog.expressions import among, lower, numbers, position
-from searchengine.catalog.paths import below
+from searchengine.catalog.paths import below, is_url
 from searchengine.catalog.schema import AnyText, captions, images, roots
 from searchengine.filters import Circle, Filters, Orientation, format_of
 
@@ -94,9 +94,9 @@ def _holds(column: Column[str], text: str) -> ColumnElement[bool]:
 def _in_folder(folder: str, root_paths: Mapping[int, str]) -> Iterator[ColumnElement[bool]]:
     """For every root: in the folder with that path, or in any with that name."""
     folder = os.path.expanduser(folder)
-    path = os.path.abspath(folder)
+    path = folder if is_url(folder) else os.path.abspath(folder)
     is_path = os.path.isabs(folder) or not {".", ".."}.isdisjoint(folder.split(os.sep))
-    name = "" if is_path else PurePath(folder).as_posix()
+    name = "" if is_path or is_url(folder) else PurePath(folder).as_posix()
     for root_id, root in root_paths.items():
         here = images.c.root_id == root_id
         if below(root, path) is not None:

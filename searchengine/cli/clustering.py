@@ -10,12 +10,12 @@ import click
 from click.core import ParameterSource
 
 from searchengine.cli.interrupting import stop_on_interrupt
-from searchengine.cli.output import counted, echo_json
+from searchengine.cli.output import counted, echo_json, on_one_line
 from searchengine.cli.progress import progress
 
 if TYPE_CHECKING:
     from searchengine.engine import SearchEngine
-    from searchengine.ingest import Report, Selection
+    from searchengine.ingest import Report, Selection, Workers
 
 _BESIDE_PARQUET = {
     *("folders", "model", "device", "include_hidden", "exclude", "no_exclude"),
@@ -36,12 +36,41 @@ def list_folders(folders: Sequence[str], ray: str | None) -> dict[str, bool]:
     return list_all(folders)
 
 
+def on_this_machine(roots: Sequence[str]) -> list[str]:
+    """The folders of an index that are none behind an address; says which are.
+
+    Raises `ImageError` where all of them are.
+    """
+    from searchengine.catalog.paths import is_url
+    from searchengine.errors import ImageError
+
+    if not (elsewhere := [root for root in roots if is_url(root)]):
+        return list(roots)
+    message = (
+        f"{on_one_line(', '.join(elsewhere))}: only `searchengine index --ray` reads what is there"
+    )
+    if len(elsewhere) == len(roots):
+        raise ImageError(message)
+    click.echo(message, err=True)
+    return [root for root in roots if root not in elsewhere]
+
+
+def re_embedding(model: str, device: str, ray: str | None) -> Workers | None:
+    """Who embeds with another model: a cluster, or None for this machine."""
+    if ray is None:
+        return None
+    from searchengine import encoders
+    from searchengine.scale.cluster.driver import ClusterWorkers
+
+    return ClusterWorkers(encoders.find(model), ray, device)
+
+
 def updating(
     engine: SearchEngine, folders: Sequence[str], ray: str | None
 ) -> Callable[..., Report]:
     """What brings these folders, or all of the index, up to date."""
     if ray is None:
-        return partial(engine.index, *folders) if folders else engine.refresh
+        return partial(engine.index, *(folders or on_this_machine(engine.catalog.roots())))
     from searchengine.ingest import ingest
     from searchengine.scale.cluster.driver import ClusterWorkers
 

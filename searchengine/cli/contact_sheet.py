@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import html
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from searchengine.cli.output import counted, remarks, shown_path
-from searchengine.cli.page_parts import FIGURE, PAGE, SCRIPT, STYLE, as_html
+from searchengine.cli.page_parts import FIGURE, PAGE, SCRIPT, STYLE, as_html, as_link
 from searchengine.cli.thumbnails import data_uri, thumbnail
 from searchengine.errors import ImageError, SearchEngineError
 
@@ -99,7 +98,7 @@ def _figure(each: Ranked, picture: str) -> str:
         f'<span class="score">cosine {hit.score:.3f}</span>',
     )
     return FIGURE.format(
-        link=html.escape(Path(hit.path).as_uri()),
+        link=as_link(hit.path),
         path=as_html(hit.path),
         picture=picture,
         rank=each.rank,
@@ -115,8 +114,7 @@ def _remarks(hit: Hit) -> str:
     if not hit.copies:
         return f"<small>{as_html(known)}</small>" if known else ""
     links = "".join(
-        f'<li><a href="{html.escape(Path(copy.path).as_uri())}">{as_html(copy.path)}</a></li>'
-        for copy in hit.copies
+        f'<li><a href="{as_link(copy.path)}">{as_html(copy.path)}</a></li>' for copy in hit.copies
     )
     return f"<details><summary>{as_html(known)}</summary><ul>{links}</ul></details>"
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from searchengine.cli.duplicates import size_of_copies
 from searchengine.cli.output import counted, in_units
-from searchengine.cli.page_parts import as_html
+from searchengine.cli.page_parts import as_html, as_link
 from searchengine.cli.thumbnails import data_uri, thumbnail
 from searchengine.errors import ImageError, SearchEngineError
 
@@ -67,7 +66,7 @@ def write_group_sheet(path: Path, groups: Sequence[Group]) -> None:
 
 def _item(image: IndexedImage) -> str:
     return _ITEM.format(
-        link=html.escape(Path(image.path).as_uri()),
+        link=as_link(image.path),
         picture=_thumbnail(image),
         path=as_html(image.path),
         width=image.info.width,

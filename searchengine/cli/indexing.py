@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 from click.core import ParameterSource
 
-from searchengine.cli.clustering import list_folders, updating, write_parquet
+from searchengine.cli.clustering import list_folders, re_embedding, updating, write_parquet
 from searchengine.cli.interrupting import stop_on_interrupt
 from searchengine.cli.options import device_option, index_option, json_option, quiet_option
 from searchengine.cli.output import counted, echo_json, on_one_line
@@ -135,8 +135,6 @@ def index(
         if not write_parquet(ctx, selection):
             _interrupted(ctx)
         return
-    if ray is not None and re_embed:
-        raise click.UsageError("--re-embed works on this machine; leave out --ray")
     listed = list_folders(folders, ray)  # a mistyped name makes no index
     if catalog is not None or store is not None:
         place(index_folder, catalog, store)
@@ -153,7 +151,7 @@ def index(
         return
     captions = _read_captions(source, images, folders)
     if re_embed:
-        _re_embed(ctx, index_folder, model, device, quiet)
+        _re_embed(ctx)
     with SearchEngine.open(index_folder, model=wanted, device=device) as engine:
         if store is not None:
             engine.catalog.preload()  # one that cannot be used is told of before hours of work
@@ -212,11 +210,14 @@ def _say_what_is_left_out(scopes: Mapping[str, Scope], folders: Iterable[str]) -
         click.echo(f"leaving out {named} as before; --no-exclude takes everything", err=True)
 
 
-def _re_embed(ctx: click.Context, index_folder: Path, model: str, device: str, quiet: bool) -> None:
+def _re_embed(ctx: click.Context) -> None:
     from searchengine.engine import SearchEngine
 
-    with progress("images", quiet=quiet) as report_progress, stop_on_interrupt() as stop:
-        done = SearchEngine.re_embed(index_folder, model, device, report_progress, stop)
+    options = ctx.params
+    folder, model, device = options["index_folder"], options["model"], options["device"]
+    workers = re_embedding(model, device, options["ray"])
+    with progress("images", quiet=options["quiet"]) as tell, stop_on_interrupt() as stop:
+        done = SearchEngine.re_embed(folder, model, device, tell, stop, workers)
     if not done:
         _interrupted(ctx)
 

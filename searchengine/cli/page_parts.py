@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import html
+from pathlib import Path
 from typing import Final
+
+from searchengine.catalog.paths import is_url
 
 PAGE: Final = """<!doctype html>
 <html lang="en">
@@ -157,6 +160,11 @@ document.addEventListener("keydown", event => {
   links[next].focus();
 });
 """
+
+
+def as_link(path: str) -> str:
+    """A file's path as the address of a link; one behind an address keeps that."""
+    return html.escape(path if is_url(path) else Path(path).as_uri())
 
 
 def as_html(text: str) -> str:

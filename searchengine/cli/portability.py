@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -30,19 +29,21 @@ def list_roots(index_folder: Path, as_json: bool) -> None:
     """Say which folders are in the index, how many images each holds, what is left out of it."""
     from dataclasses import asdict
 
+    from searchengine.catalog.paths import is_url
     from searchengine.scale.opening import open_index
 
     with open_index(index_folder) as index:
         for root, scope in index.scopes().items():
-            count, is_there = len(index.files(root)), Path(root).is_dir()
+            count = len(index.files(root))
+            is_there = None if is_url(root) else Path(root).is_dir()
             if as_json:
                 echo_json({"folder": root, "images": count, "there": is_there, **asdict(scope)})
             else:
                 click.echo(f"{count:>8} images  {on_one_line(root)}{_notes(scope, is_there)}")
 
 
-def _notes(scope: Scope, is_there: bool) -> str:
-    notes = [] if is_there else ["not there"]
+def _notes(scope: Scope, is_there: bool | None) -> str:
+    notes = [] if is_there else ["elsewhere" if is_there is None else "not there"]
     if scope.exclude:
         notes.append(f"without {on_one_line(', '.join(scope.exclude))}")
     if scope.include_hidden:
@@ -60,12 +61,13 @@ def move(old: str, new: str, index_folder: Path, as_json: bool) -> None:
 
     Only the index is changed: nothing is read, moved or encoded.
     """
+    from searchengine.index.roots import absolute
     from searchengine.scale.opening import open_index
 
     with open_index(index_folder) as index:
         index.move_root(old, new)
         index.save_snapshot()
-        count = len(index.files(os.path.abspath(new)))
+        count = len(index.files(absolute(new)))
     if as_json:
         echo_json({"old": old, "new": new, "images": count})
     else:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from searchengine.cli.clustering import on_this_machine
 from searchengine.cli.indexing import COUNTS
 from searchengine.cli.interrupting import stop_on_interrupt
 from searchengine.cli.options import device_option, index_option, json_option, model_option
@@ -57,7 +58,7 @@ def watch(
     engine = SearchEngine.open(
         index_folder, model=model if is_new else None, device=device, create=bool(folders)
     )
-    watched = listed or engine.catalog.roots()
+    watched = listed or on_this_machine(engine.catalog.roots())
     if not watched:
         raise IndexFolderError(
             f"{index_folder} has no folders yet; name some: searchengine watch FOLDER"

@@ -54,7 +54,12 @@ class Comparison:
         failed = _below(prefix, self.index.known_failures(root))
         todo, unlisted = self._compare(root, under, known, failed)
         missing = [path for path in (*known, *failed) if not path.startswith(unlisted)]
-        hidden = self.workers.out_of_sight(root, missing)
+        if hidden := self.workers.out_of_sight(root, missing):
+            log.warning(
+                "pictures inside of tar archives below %s stay as they are (%d); --ray reads them",
+                root,
+                len(hidden),
+            )
         gone = [path for path in missing if path not in hidden]
         return Scan(
             todo,

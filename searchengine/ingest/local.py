@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,8 +25,6 @@ from searchengine.types import (
     Scope,
     Task,
 )
-
-log = logging.getLogger(__name__)
 
 SHARD = ".tar"
 
@@ -54,15 +51,8 @@ class LocalWorkers:
         )
 
     def out_of_sight(self, root: str, paths: Iterable[str]) -> set[str]:
-        """Pictures inside of shards that are there: only a cluster reads those."""
-        hidden = {path for path in paths if _is_in_shard(root, path)}
-        if hidden:
-            log.warning(
-                "pictures inside of tar archives below %s stay as they are (%d); --ray reads them",
-                root,
-                len(hidden),
-            )
-        return hidden
+        """What is behind an address, or inside of a shard that is there: a cluster reads those."""
+        return {path for path in paths if is_url(root) or _is_in_shard(root, path)}
 
     def is_gone(self, file: ImageFile) -> bool:
         """Whether a file is missing, while its root is there: of an unmounted drive nothing is."""

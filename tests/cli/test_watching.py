@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -17,14 +18,15 @@ import pytest
 
 from searchengine.index import Index
 from tests.cli.conftest import ENGINE, ENVIRONMENT, Run
-from tests.pictures import fill
+from tests.ingest.collection import write_as_cluster
+from tests.pictures import fill, jpeg
 
 
 class Process:
     """`searchengine watch --json`, whose lines are read as they come."""
 
-    def __init__(self, home: Path):
-        command = [*ENGINE, "watch", str(home / "photos"), "--index", str(home / "index"), "--json"]
+    def __init__(self, home: Path, folders: list[str]):
+        command = [*ENGINE, "watch", *folders, "--index", str(home / "index"), "--json"]
         self.errors = (home / "errors").open("w+")
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=self.errors, env=ENVIRONMENT, text=True
@@ -50,16 +52,33 @@ class Process:
         self.errors.seek(0)
         return code, time.monotonic() - started, self.errors.read()
 
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.reader.join()
+        self.errors.close()
+
 
 @pytest.fixture
 def process(tmp_path: Path) -> Iterator[Process]:
     fill(tmp_path / "photos", 2)
-    started = Process(tmp_path)
-    yield started
-    started.process.kill()
-    started.process.wait()
-    started.reader.join()
-    started.errors.close()
+    with closing(Process(tmp_path, [str(tmp_path / "photos")])) as started:
+        yield started
+
+
+@pytest.mark.slow
+def test_without_a_folder_those_of_this_machine_are_watched(run: Run, tmp_path: Path) -> None:
+    fill(tmp_path / "photos", 2)
+    run("index", tmp_path / "photos", "--index", tmp_path / "index", "--quiet")
+    with Index.open(tmp_path / "index") as index:
+        write_as_cluster(index, "s3://bucket/photos", "1.jpg", jpeg(9))
+    with closing(Process(tmp_path, [])) as process:
+        first = process.next()
+        assert (first["folders"], first["unchanged"]) == ([str(tmp_path / "photos")], 2)
+        code, _, errors = process.end(signal.SIGINT)
+    assert code == 0
+    assert errors.startswith("s3://bucket/photos: only `searchengine index --ray` reads")
+    assert "1 run: 0 added, 0 changed, 0 moved, 0 removed" in errors
 
 
 @pytest.mark.slow

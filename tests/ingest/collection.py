@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from searchengine.index import Index
+from searchengine import images
+from searchengine.index import Changes, Index, NewImage
 from searchengine.ingest import Report, Selection, ingest
+from searchengine.types import ImageFile, ImageInfo
 from tests.fakes import FakeEncoder
 
 
@@ -39,6 +41,15 @@ def counts(report: Report) -> dict[str, int]:
     """The counts that are not zero."""
     names = ("added", "changed", "moved", "removed", "unchanged", "failed")
     return {name: getattr(report, name) for name in names if getattr(report, name)}
+
+
+def write_as_cluster(index: Index, root: str, path: str, content: bytes) -> None:
+    """Have a JPEG in an index that this machine could not read there, as --ray puts it."""
+    index.add_root(root)
+    digest = images.read_bytes_unless_known(content, path, lambda _: True, min_side=1).digest
+    vector = np.eye(1, index.spec.dim, dtype=np.float32)[0]
+    file = ImageFile(root, path, len(content), 1)
+    index.write(Changes(added=[NewImage(file, digest, ImageInfo(96, 64, "JPEG"), vector)]))
 
 
 def age(path: Path) -> None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import tarfile
 import threading
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from searchengine import images
 from searchengine.errors import ImageError
-from searchengine.index import Changes, NewImage
 from searchengine.ingest import LocalWorkers, list_folders
 from searchengine.ingest.known import Known
-from searchengine.types import ImageFile, ImageInfo, Task
-from tests.ingest.collection import Collection, counts
+from searchengine.types import ImageFile, Task
+from tests.fakes import FakeEncoder
+from tests.ingest.collection import Collection, counts, write_as_cluster
 from tests.pictures import fill, jpeg
 
 
@@ -28,16 +28,11 @@ def index_shard(photos: Collection) -> Path:
     fill(photos.folder, 2)
     photos.run()
     shard = photos.folder / "000.tar"
-    (photos.folder / "in-shard").write_bytes(jpeg(50))
     with tarfile.open(shard, "w") as archive:
-        archive.add(photos.folder / "in-shard", "a.jpg")
-    digest = images.digest(str(photos.folder / "in-shard"))
-    (photos.folder / "in-shard").unlink()
-    vector = np.zeros(photos.index.spec.dim, np.float32)
-    vector[0] = 1
-    member = ImageFile(str(photos.folder), "000.tar/a.jpg", len(jpeg(50)), 1)
-    image = NewImage(member, digest, ImageInfo(96, 64, "JPEG"), vector)
-    photos.index.write(Changes(added=[image]))
+        member = tarfile.TarInfo("a.jpg")
+        member.size = len(jpeg(50))
+        archive.addfile(member, io.BytesIO(jpeg(50)))
+    write_as_cluster(photos.index, str(photos.folder), "000.tar/a.jpg", jpeg(50))
     return shard
 
 
@@ -66,6 +61,13 @@ def test_a_copy_of_a_picture_inside_of_a_shard_has_not_moved_out_of_it(photos: C
 def test_an_address_is_no_folder_of_this_machine() -> None:
     with pytest.raises(ImageError, match=r"s3://bucket/photos .*--ray"):
         list_folders(["s3://bucket/photos"])
+
+
+def test_what_is_behind_an_address_is_out_of_sight(tmp_path: Path) -> None:
+    fill(tmp_path / "a.tar", 1)  # a folder
+    workers = LocalWorkers(FakeEncoder)
+    assert workers.out_of_sight("s3://bucket/photos", ["1.jpg"]) == {"1.jpg"}
+    assert workers.out_of_sight(str(tmp_path), ["a.tar/0000.jpg", "a.tar/gone.jpg"]) == set()
 
 
 def test_copies_are_embedded_once(photos: Collection) -> None:

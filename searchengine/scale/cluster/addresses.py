@@ -75,6 +75,13 @@ def list_folder(root: str, under: str = "") -> Iterator[RemoteEntry]:
 
 
 @_plainly
+def look_at(root: str, path: str) -> RemoteEntry:
+    """What is at a path of a root. Raises FileNotFoundError where there is nothing."""
+    system, top = open_root(root)
+    return _entry(top, system.info(inside(top, path)))
+
+
+@_plainly
 def read_bytes(root: str, path: str, span: tuple[int, int] | None = None) -> bytes:
     """The content of a file of a root, or of its part of (offset, size)."""
     system, top = open_root(root)

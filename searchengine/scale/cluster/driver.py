@@ -89,7 +89,7 @@ class ClusterWorkers:
             for start in range(0, len(tasks), _WAVE):
                 if stop.is_set():
                     return
-                wave = tasks[start : start + _WAVE]
+                wave = _located(tasks[start : start + _WAVE])
                 contents = known.of_sizes({task.file.size for task in wave})
                 ray.get(stream.start.remote(_put(ray, wave, contents, self.plan.actors)))
                 yield from self._readings(wave, pull(ray, stream, stop), stop)
@@ -120,6 +120,12 @@ class ClusterWorkers:
             return Reading(task, row["digest"], reason=row["reason"])
         embedding = np.frombuffer(row["embedding"], np.float32)
         return Reading(task, row["digest"], info_of(row["info"]), embedding)
+
+
+def _located(tasks: Sequence[Task]) -> list[Task]:
+    """Tasks that also say where in its shard a picture is, as those of a walk do."""
+    files = sources.in_shards(task.file for task in tasks)
+    return [Task(file, task.id) for file, task in zip(files, tasks, strict=True)]
 
 
 def _put(

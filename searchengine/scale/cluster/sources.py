@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
@@ -98,6 +99,39 @@ def _members(shard: ImageFile) -> list[ShardMember]:
     return addresses.read_with(
         shard.root, shard.path, lambda archive: list(members(shard, archive))
     )
+
+
+def in_shards(files: Iterable[ImageFile]) -> Iterator[ImageFile]:
+    """The same files, with where in its shard each is that lies in one: an index has its path only.
+
+    What its shard does not hold any more stays as it is: it cannot be read. Raises `SourceError`
+    where that cannot be told.
+    """
+    held = cache(_held)
+    for file in files:
+        shards = () if isinstance(file, ShardMember) else _shards_above(file.path)
+        found = (held(file.root, shard).get(file.path) for shard in shards)
+        yield next(filter(None, found), file)
+
+
+def _shards_above(path: str) -> Iterator[str]:
+    folders = path.split("/")[:-1]
+    for depth, name in enumerate(folders, 1):
+        if name.lower().endswith(SHARD):
+            yield "/".join(folders[:depth])
+
+
+def _held(root: str, path: str) -> dict[str, ShardMember]:
+    """The pictures inside of a shard by their paths; none where it is no shard any more."""
+    try:
+        if is_url(root):
+            _, is_folder, size, _ = addresses.look_at(root, path)
+        else:
+            is_folder, size = False, os.path.getsize(os.path.join(root, path))
+        listed = [] if is_folder else _members(ImageFile(root, path, size, 0))
+    except (ImageError, OSError):
+        return {}
+    return {each.path: each for each in listed}
 
 
 class _Excludes:

@@ -141,13 +141,21 @@ def fetch(root: str, path: str, offset: int | None, size: int) -> bytes:
 
 
 def require_root(root: str) -> None:
-    """Raise `ClusterError` where this machine does not see a folder of the index."""
-    if not os.path.isdir(root):
+    """Raise `ClusterError` where this machine does not see a folder of the index, or it is empty.
+
+    It holds the files at hand: an empty one is where a drive is to be mounted.
+    """
+    try:
+        with os.scandir(root) as entries:
+            is_there = next(entries, None) is not None
+    except OSError:
+        is_there = False
+    if not is_there:
         import socket
 
         raise ClusterError(
-            f"the machine {socket.gethostname()} does not see {root}; mount it at the same path on "
-            "every machine of the cluster, or index an address such as s3://bucket/folder"
+            f"the machine {socket.gethostname()} sees nothing in {root}; mount it at the same path "
+            "on every machine of the cluster, or index an address such as s3://bucket/folder"
         )
 
 

@@ -15,11 +15,12 @@ from searchengine.cli import main
 from searchengine.errors import SearchEngineError
 from searchengine.index import Index
 from searchengine.ingest import Report, Selection, ingest
+from searchengine.reembedding import re_embed
 from searchengine.scale.cluster import addresses
 from searchengine.scale.cluster.driver import ClusterWorkers
 from tests.ingest.collection import counts
 from tests.pictures import jpeg
-from tests.scale.cluster.clusters import at_most, cluster
+from tests.scale.cluster.clusters import at_most, cluster, retrained
 from tests.scale.cluster.test_sources import write_shard
 from tests.scale.parts import require
 
@@ -106,6 +107,10 @@ def test_a_bucket_is_indexed_and_followed(s3: Any, bucket: str, nodes: Any, tmp_
         expected = {"changed": 1, "failed": 1, "moved": 1, "removed": 1, "unchanged": 18}
         assert counts(run()) == expected
         assert index.files(root)["moved/2.jpg"][0] == moved
+
+        before, model = index.files(root), retrained(tmp_path / "other")
+        assert re_embed(index, model.spec, ClusterWorkers(model, nodes.address))
+        assert (index.spec, index.files(root), index.check()) == (model.spec, before, [])
 
         s3.delete_object(Bucket=bucket, Key="holiday/shards/000.tar")
         s3.put_object(Bucket=bucket, Key="holiday/shards/000.tar", Body=b"damaged")

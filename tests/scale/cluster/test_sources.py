@@ -6,6 +6,7 @@ import io
 import os
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from searchengine.errors import ClusterError, ImageError, SearchEngineError
 from searchengine.images import UnreadableFolder
 from searchengine.scale.cluster import addresses, sources
 from searchengine.scale.cluster.shards import ShardMember
-from searchengine.types import Scope
+from searchengine.types import ImageFile, Scope
 from tests.pictures import fill, jpeg
 from tests.scale.parts import require
 
@@ -165,6 +166,46 @@ def test_a_shard_behind_an_address(store: str, fsspec: Any, tmp_path: Path) -> N
     [member] = [f for f in sources.walk(store, "", Scope()) if isinstance(f, ShardMember)]
     span = (member.offset, member.size)
     assert addresses.read_bytes(store, member.shard, span) == jpeg(1)
+
+
+def test_what_an_index_has_of_shards_is_found_in_them_again(store: str, tmp_path: Path) -> None:
+    members = {"a.jpg": jpeg(1), "deep.tar/b.jpg": jpeg(2)}
+    write_shard(tmp_path / "sub" / "000.tar", members)
+    (tmp_path / "text.tar").write_text("hello " * 200)
+    fill(tmp_path / "folder.tar", 1)
+    system, top = addresses.open_root(store)
+    system.put_file(str(tmp_path / "sub" / "000.tar"), f"{top}/sub/000.tar")
+    system.pipe_file(f"{top}/folder.tar/0000.jpg", jpeg(0))
+    for root in (str(tmp_path), store):
+        paths = [f"sub/000.tar/{name}" for name in (*members, "gone.jpg")]
+        paths += ["folder.tar/0000.jpg", "text.tar/a.jpg", "gone.tar/a.jpg", "a.jpg"]
+        files = [ImageFile(root, path, 1, 1) for path in paths]
+        located = list(sources.in_shards(files))
+        assert located[2:] == files[2:]
+        walked = list(sources.walk(root, "sub", Scope()))
+        assert located[:2] == [replace(each, mtime_ns=0) for each in walked]
+        assert list(sources.in_shards(walked)) == walked
+
+
+def test_a_folder_that_is_called_as_a_shard_is_never_opened(
+    store: str, fsspec: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system, top = addresses.open_root(store)
+    system.pipe_file(f"{top}/folder.tar/0000.jpg", jpeg(0))
+    monkeypatch.setattr(type(system), "open", None)
+    file = ImageFile(store, "folder.tar/0000.jpg", 1, 1)
+    assert list(sources.in_shards([file])) == [file]
+
+
+def test_a_store_that_does_not_answer_is_no_lack_of_pictures(
+    store: str, fsspec: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("connection lost")
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "info", fail)
+    with pytest.raises(addresses.SourceError, match="connection lost"):
+        list(sources.in_shards([ImageFile(store, "000.tar/a.jpg", 1, 1)]))
 
 
 def test_the_time_of_an_object_without_one_changes_with_its_tag() -> None:
