@@ -42,7 +42,7 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         "searchengine index --index indexes/scans --store milvus:vectors.db",
         "searchengine index --index indexes/scans --store faiss",
         Example(f"searchengine index ~/Scans --index indexes/shop --catalog {DATABASE}", SERVER),
-        "searchengine index ~/Pictures --index indexes/scans --ray",
+        "searchengine index ~/Pictures --index indexes/cluster --ray",
         "searchengine index ~/Pictures --ray --parquet embeddings",
         "searchengine index",
         "mkdir Phone; cp Pictures/coins.png Phone; searchengine index Phone",

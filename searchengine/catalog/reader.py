@@ -266,8 +266,9 @@ class Reader:
         return self._missing(sa.literal(self._model_id(spec)))
 
     def _missing(self, model: sa.ColumnElement[Any]) -> list[int]:
-        there = sa.select(embeddings.c.image_id).where(embeddings.c.model_id == model)
-        query = sa.select(images.c.id).where(images.c.id.not_in(there)).order_by(images.c.id)
+        # Not NOT IN, for which PostgreSQL compares each with each.
+        is_there = (embeddings.c.image_id == images.c.id) & (embeddings.c.model_id == model)
+        query = sa.select(images.c.id).where(~sa.exists().where(is_there)).order_by(images.c.id)
         return list(self._db.execute(query).scalars())
 
     def problems(self) -> list[str]:

@@ -106,7 +106,9 @@ def out_of_step(db: Connection) -> list[int]:
     """The ids of images whose words are not what they should be; a sound catalog has none."""
     index = _index(db)
     every = sa.select(images.c.id)
-    found = list(db.execute(sa.select(index.ID).where(index.ID.not_in(every))).scalars())
+    # Not NOT IN, for which PostgreSQL compares each with each.
+    gone = sa.select(index.ID).where(~sa.exists().where(images.c.id == index.ID))
+    found = list(db.execute(gone).scalars())
     for ids in chunks(db.execute(every).scalars().all()):
         found += index.differing(db, _words(db, ids))
     return found
