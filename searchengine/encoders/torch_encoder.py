@@ -119,17 +119,21 @@ def _load_two_tower(folder: ModelFolder, text_encoder: str) -> Any:
     return model
 
 
+_ALONE = threading.RLock()
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keep the chatter of open_clip, transformers and the hub off the user's terminal."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
+    with _ALONE:  # or one thread would take for the state before what another has made of it
+        before = logging.root.manager.disable
+        logging.disable(logging.CRITICAL)
+        try:
+            with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+                warnings.simplefilter("ignore")
+                yield
+        finally:
+            logging.disable(before)
 
 
 _TERMINAL_CODE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")

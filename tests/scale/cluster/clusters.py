@@ -22,14 +22,11 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 
 @contextmanager
-def cluster(nodes: int, cpus: int = 1, client_port: int | None = None) -> Iterator[Any]:
-    """A cluster of so many nodes, each with as many CPUs as Ray is to believe.
-
-    With `client_port` it also answers at ray://127.0.0.1:PORT.
-    """
+def cluster(nodes: int, cpus: int = 1) -> Iterator[Any]:
+    """A cluster of so many nodes, each with as many CPUs as Ray is to believe."""
     from ray.cluster_utils import Cluster
 
-    head = {"num_cpus": cpus, "include_dashboard": False, "ray_client_server_port": client_port}
+    head = {"num_cpus": cpus, "include_dashboard": False}
     made = Cluster(initialize_head=True, head_node_args=head)
     try:
         for _ in range(1, nodes):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,11 +43,7 @@ def _no_hanging() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def two_nodes() -> Iterator[Any]:
     require("ray.data", "ray")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with cluster(2, client_port=port) as nodes:
-        nodes.client_address = f"ray://127.0.0.1:{port}"
+    with cluster(2) as nodes:
         yield nodes
 
 
@@ -234,13 +229,6 @@ def test_re_embedding_that_was_stopped_goes_on(
     assert re_embed(library.index, model.spec, workers)
     assert sum(workers.embedded.values()) == left
     assert library.is_complete(40)
-
-
-def test_the_server_for_ray_clients_does_as_well(library: Library, two_nodes: Any) -> None:
-    fill(library.folder, 6)
-    library.workers = ClusterWorkers(library.model, two_nodes.client_address)
-    assert counts(library.run()) == {"added": 6}
-    assert library.is_complete(6)
 
 
 def test_a_folder_that_a_machine_does_not_see_is_said(
