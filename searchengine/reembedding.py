@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -18,7 +18,7 @@ from searchengine.catalog.paths import is_url
 from searchengine.errors import ImageError
 from searchengine.index import Index
 from searchengine.ingest import Workers
-from searchengine.types import EncoderSpec, IndexedImage, Progress, Reading, Task
+from searchengine.types import EncoderSpec, IndexedImage, NothingKnown, Progress, Reading, Task
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def re_embed(
         total = index.count
         done = max(0, total - len(ids))
         progress(done, total)
-        for batch in workers.embed(tasks, _NothingKnown(), stop):
+        for batch in workers.embed(tasks, NothingKnown(), stop):
             left_out |= _stage(index, spec, batch)
             done += len(batch)
             progress(done, total)
@@ -86,19 +86,6 @@ def _has_entries(root: str, workers: Workers) -> bool:
         if is_url(root):  # has no drive
             raise
         return False
-
-
-class _NothingKnown:
-    """No content has an embedding of the new encoder; see `KnownContent`."""
-
-    def holds(self, size: int, digest: bytes) -> bool:
-        return False
-
-    def among(self, digests: Iterable[bytes]) -> set[bytes]:
-        return set()
-
-    def of_sizes(self, sizes: Set[int]) -> dict[int, list[bytes]]:
-        return {}
 
 
 def _images(index: Index, ids: Sequence[int]) -> Iterator[IndexedImage]:

@@ -156,6 +156,22 @@ class KnownContent(Protocol):
         ...
 
 
+class NothingKnown:
+    """`KnownContent` where every content is to be embedded."""
+
+    def holds(self, size: int, digest: bytes) -> bool:
+        """Never."""
+        return False
+
+    def among(self, digests: Iterable[bytes]) -> set[bytes]:
+        """None of them."""
+        return set()
+
+    def of_sizes(self, sizes: Set[int]) -> dict[int, list[bytes]]:
+        """None."""
+        return {}
+
+
 Relevance: TypeAlias = Literal["strong", "likely", "weak"]
 """How far a hit is to be trusted; a query whose hits are all weak has no good match."""
 

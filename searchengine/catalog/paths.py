@@ -19,6 +19,12 @@ def below(path: str, folder: str) -> str | None:
     return "" if under == "." else under
 
 
+def outermost(folders: Iterable[str]) -> list[str]:
+    """Those that lie inside no other one, sorted."""
+    names = set(folders)
+    return sorted(n for n in names if not any(n != m and below(n, m) is not None for m in names))
+
+
 def lift(patterns: Iterable[str], under: str) -> tuple[str, ...]:
     """Gitignore patterns of a folder, as a folder around it has them; `under` is its path there."""
     return tuple(_lifted(patterns, under)) if under else tuple(patterns)

@@ -266,10 +266,14 @@ class Reader:
         return self._missing(sa.literal(self._model_id(spec)))
 
     def _missing(self, model: sa.ColumnElement[Any]) -> list[int]:
-        # Not NOT IN, for which PostgreSQL compares each with each.
-        is_there = (embeddings.c.image_id == images.c.id) & (embeddings.c.model_id == model)
-        query = sa.select(images.c.id).where(~sa.exists().where(is_there)).order_by(images.c.id)
+        query = sa.select(images.c.id).where(~self._has_vector(model)).order_by(images.c.id)
         return list(self._db.execute(query).scalars())
+
+    @staticmethod
+    def _has_vector(model: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+        """Whether an image has a vector of a model; for IN, PostgreSQL compares each with each."""
+        of_image = embeddings.c.image_id == images.c.id
+        return sa.exists().where(of_image, embeddings.c.model_id == model)
 
     def problems(self) -> list[str]:
         """What the database itself finds damaged, and words that are out of date."""

@@ -157,10 +157,9 @@ class Writer(Reader):
         An image that has one of this encoder keeps it: it is of the same content.
         """
         model = self._model_id(spec)
-        is_there = (embeddings.c.image_id == images.c.id) & (embeddings.c.model_id == model)
         values = (sa.literal(model), images.c.id, sa.bindparam("vector", type_=sa.LargeBinary))
         found = sa.select(*values).where(images.c.digest == sa.bindparam("content"))
-        found = found.where(~sa.exists().where(is_there))
+        found = found.where(~self._has_vector(sa.literal(model)))
         query = sa.insert(embeddings).from_select(["model_id", "image_id", "vector"], found)
         pairs = zip(digests, rows, strict=True)
         self._each(query, [{"content": each, "vector": _encode(row)} for each, row in pairs])

@@ -64,7 +64,7 @@ class Places:
         Raises:
             OSError: the folder cannot be written.
         """
-        catalog = str(self.catalog) if isinstance(self.catalog, str) else None
+        catalog = self.catalog if isinstance(self.catalog, str) else None
         known = {"catalog": catalog, "store": self.store}
         told = {key: value for key, value in known.items() if value is not None}
         path = folder / PLACES

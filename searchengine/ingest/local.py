@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchengine import images
-from searchengine.catalog.paths import is_url
+from searchengine.catalog.paths import is_url, outermost
 from searchengine.errors import ImageError
 from searchengine.types import (
     Encoder,
@@ -130,10 +130,9 @@ def list_folders(folders: Iterable[str | Path]) -> dict[str, bool]:
     for folder in folders:
         if is_url(folder):
             raise ImageError(f"{folder} is not a folder of this machine; --ray reads addresses")
-    paths = {os.path.abspath(os.path.expanduser(folder)) for folder in folders}
-    outermost = [p for p in paths if not any(p.startswith(os.path.join(q, "")) for q in paths)]
+    paths = (os.path.abspath(os.path.expanduser(folder)) for folder in folders)
     try:
-        return {path: bool(os.listdir(path)) for path in sorted(outermost)}
+        return {path: bool(os.listdir(path)) for path in outermost(paths)}
     except OSError as error:
         raise ImageError(
             f"cannot list the folder {error.filename}: {error.strerror}; nothing was changed"

@@ -90,9 +90,7 @@ def _check_store(folder: Path, before: Places) -> None:
 
 
 def _address(store: str) -> str | None:
-    if store == EMBEDDED:
-        return None
-    return store if store == _BESIDE_CATALOG else check_address(store)
+    return None if store == EMBEDDED else check_address(store)
 
 
 def _opener(places: Places) -> OpenStore | None:

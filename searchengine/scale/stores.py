@@ -8,7 +8,6 @@ from searchengine.errors import StoreError
 from searchengine.types import EncoderSpec
 from searchengine.vectors.vector_store import VectorStore
 
-_SCHEMES: Final = ("milvus", "pgvector")
 _FORMS: Final = (
     "milvus:http://HOST:19530, milvus:https://USER:PASSWORD@HOST:PORT/DATABASE, "
     "milvus:FOLDER.db (Milvus Lite, in this process), pgvector:postgresql+psycopg://USER@HOST/NAME"

@@ -13,6 +13,7 @@ from searchengine.filters import Filters
 from searchengine.types import Embeddings, EncoderSpec, Facts
 from searchengine.vectors.index import VectorIndex
 from searchengine.vectors.rows import check_rows, last_of_each
+from searchengine.vectors.vector_store import Among
 
 
 class EmbeddedStore:
@@ -68,7 +69,7 @@ class EmbeddedStore:
         self,
         queries: Embeddings,
         k: int,
-        among: NDArray[np.int64] | Filters | None = None,
+        among: Among | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Find the k embeddings nearest to each query; see `VectorIndex.search`.
 

@@ -10,17 +10,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from searchengine.errors import IndexFolderError, ModelError, QueryError
+from searchengine.errors import IndexFolderError, ModelError
 from searchengine.types import Embeddings
 from searchengine.vectors.embeddings import check_embeddings
 from searchengine.vectors.files import appearing, check_seal, seal
 from searchengine.vectors.partitions import Partitions, partitions_for, training_size
 from searchengine.vectors.probing import probes_for
+from searchengine.vectors.rows import TIES, best, check_query
 from searchengine.vectors.store import Ids, Places, Scores, Store, one_thread
 
 EXACT_LIMIT = 200_000  # vectors that are all compared; more are partitioned too
 GROWN: Final = 1.4  # times as many partitions are worth learning anew
-TIES: Final = 32  # candidates beyond k, among which equal scores at the cut are put in order
 BLOCK: Final = 16_384  # vectors converted to float32 at a time
 FEW: Final = 128  # times as many vectors are there than are few
 MOST: Final = 16  # one in so many is compared exactly at most
@@ -120,18 +120,14 @@ class VectorIndex:
             ModelError: the queries are not embeddings of this dimension.
             QueryError: k is not positive.
         """
-        check_embeddings(queries, self.dim)
-        if k < 1:
-            raise QueryError(f"the number of results must be at least 1, not {k}")
+        check_query(queries, k, self.dim)
         among = None if allowed is None else self._among(allowed)
         total = self.count if among is None else int(np.count_nonzero(among))
         k = min(k, total)
         if k == 0 or len(queries) == 0:
             return np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.int64)
         scores, places = self._nearest(queries, min(k + TIES, total), among, total)
-        ids = self.ids[places]
-        order = np.lexsort((ids, -scores), axis=1)[:, :k]
-        return np.take_along_axis(scores, order, 1), np.take_along_axis(ids, order, 1)
+        return best(scores, self.ids[places], k)
 
     def _among(self, allowed: Ids) -> NDArray[np.bool_]:
         """For each id from 0 whether it is there and allowed; where ids lie far apart, by place."""

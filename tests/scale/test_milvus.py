@@ -20,6 +20,7 @@ from tests.scale.toys import (
     SPEC,
     assert_holds,
     facts_of,
+    fill,
     small_disk,
     vectors_of,
     write_until_killed,
@@ -50,9 +51,7 @@ def opened(address: str, spec: EncoderSpec = SPEC) -> MilvusStore:
 
 def filled(address: str, count: int = 10, spec: EncoderSpec = SPEC) -> MilvusStore:
     store = opened(address, spec)
-    store.ready()
-    store.upsert(np.arange(count), vectors_of(count), facts_of(count))
-    store.settle()
+    fill(store, count)
     return store
 
 

@@ -20,6 +20,7 @@ from tests.scale.toys import (
     SPEC,
     assert_holds,
     facts_of,
+    fill,
     small_disk,
     vectors_of,
     write_until_killed,
@@ -55,9 +56,7 @@ def name_of(url: str) -> str:
 
 def filled(url: str, count: int = 10, spec: EncoderSpec = SPEC) -> PgVectorStore:
     store = opened(url, spec)
-    store.ready()
-    store.upsert(np.arange(count), vectors_of(count), facts_of(count))
-    store.settle()
+    fill(store, count)
     return store
 
 

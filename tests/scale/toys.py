@@ -29,6 +29,13 @@ def facts_of(count: int) -> list[Facts]:
     return [Facts(i, 640, 480, "JPEG", "2020-01-01T00:00:00", "camera") for i in range(count)]
 
 
+def fill(store: VectorStore, count: int) -> None:
+    """Put the first `count` of the toy collection, and let everybody search them."""
+    store.ready()
+    store.upsert(np.arange(count), vectors_of(count), facts_of(count))
+    store.settle()
+
+
 def write_until_killed(store: VectorStore, kill: Callable[[], None], seconds: float) -> int:
     """Put block after block until the server is killed; how many embeddings were acknowledged.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -20,7 +20,7 @@ from searchengine.errors import ClusterError
 from searchengine.images import UnreadableFolder
 from searchengine.scale.cluster import addresses, sources
 from searchengine.scale.cluster.driver import ClusterWorkers
-from searchengine.types import EncoderSpec, Failure, Progress, Reading, Scope, Task
+from searchengine.types import EncoderSpec, Failure, NothingKnown, Progress, Reading, Scope, Task
 
 MANIFEST: Final = "_embeddings.json"
 """What reads a folder of Parquet files passes over names that start with an underscore."""
@@ -65,7 +65,7 @@ def write(
     done = 0
     files = _Files(place, spec)
     try:
-        for batch in workers.embed(tasks, _NothingKnown(), stop) if tasks else ():
+        for batch in workers.embed(tasks, NothingKnown(), stop) if tasks else ():
             failures += [Failure(each.task.file, each.reason) for each in batch if each.reason]
             files.write([each for each in batch if not each.reason])
             done += len(batch)
@@ -107,22 +107,6 @@ def _manifest(
         "not_listed": [_utf8(each) for each in unlisted],
     }
     return json.dumps(content, indent=1, ensure_ascii=False)
-
-
-class _NothingKnown:
-    """No index: every content is new."""
-
-    def holds(self, size: int, digest: bytes) -> bool:
-        """Never."""
-        return False
-
-    def among(self, digests: Iterable[bytes]) -> set[bytes]:
-        """None of them."""
-        return set()
-
-    def of_sizes(self, sizes: Set[int]) -> dict[int, list[bytes]]:
-        """None."""
-        return {}
 
 
 class _Place:

@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from searchengine import images
-from searchengine.catalog.paths import below, inside, is_url
+from searchengine.catalog.paths import inside, is_url, outermost
 from searchengine.errors import ImageError
 from searchengine.images import EXTENSIONS, UnreadableFolder
 from searchengine.scale.cluster import addresses
@@ -38,9 +38,7 @@ def list_folders(folders: Iterable[str | Path]) -> dict[str, bool]:
     Those that lie inside another one are left out. Raises `ImageError` or `SourceError` where one
     cannot be listed. An address with nothing below it cannot be told from a mistyped one.
     """
-    names = {name_folder(folder) for folder in folders}
-    outermost = [n for n in names if not any(n != m and below(n, m) is not None for m in names)]
-    return {name: _has_entries(name) for name in sorted(outermost)}
+    return {name: _has_entries(name) for name in outermost(map(name_folder, folders))}
 
 
 def _has_entries(folder: str) -> bool:

@@ -53,11 +53,8 @@ class MilvusConnection:
             raise StoreError(
                 f"{self.address.shown} needs pymilvus; run: pip install 'searchengine[milvus]'"
             ) from error
-        for name in (
-            "pymilvus",
-            "milvus_lite",
-            "grpc",
-        ):  # they print every failure, with its traceback
+        # They print every failure, with its traceback.
+        for name in ("pymilvus", "milvus_lite", "grpc"):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         address = self.address
         uri = lite.start(address.path, self) if address.path else address.uri

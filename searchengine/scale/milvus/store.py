@@ -36,6 +36,7 @@ from searchengine.vectors.rows import (
     last_of_each,
     no_hits,
 )
+from searchengine.vectors.vector_store import Among
 
 LINKS: Final = 24  # of each vector in the graph, HNSW's M
 BUILD_WIDTH: Final = 200  # HNSW's efConstruction
@@ -217,7 +218,7 @@ class MilvusStore:
         self,
         queries: Embeddings,
         k: int,
-        among: NDArray[np.int64] | Filters | None = None,
+        among: Among | None = None,
     ) -> Answer:
         """Find the k embeddings nearest to each of (n, dim) queries; see `VectorStore.search`."""
         check_query(queries, k, self._dim)

@@ -26,6 +26,7 @@ from searchengine.vectors.rows import (
     last_of_each,
     no_hits,
 )
+from searchengine.vectors.vector_store import Among
 
 Passing = tuple[str, list[Any]]
 """A condition with placeholders, and what fills these."""
@@ -187,7 +188,7 @@ class PgVectorStore:
         self,
         queries: Embeddings,
         k: int,
-        among: NDArray[np.int64] | Filters | None = None,
+        among: Among | None = None,
     ) -> Answer:
         """Find the k embeddings nearest to each of (n, dim) queries; see `VectorStore.search`."""
         check_query(queries, k, self._dim)
