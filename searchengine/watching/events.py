@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import PurePath
 from typing import Any
@@ -38,6 +39,9 @@ class Events:
     def _start(self) -> Any:
         from watchdog.observers import Observer
 
+        # Folders that are made while their parent is being added are added twice; it warns each
+        # time, in a thread that would die of the warning where warnings are errors.
+        warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning, "watchdog")
         try:
             observer = Observer()
             observer.start()

@@ -123,6 +123,19 @@ def test_new_folders_are_watched_too(watched: Watched) -> None:
     watched.holds(8)
 
 
+def test_folders_made_while_their_parent_is_being_added_leave_the_events_alive(
+    watched: Watched,
+) -> None:
+    watched.is_idle = True
+    watched.start()
+    for number in range(100):  # watchdog warns of most of them, here an error in its own thread
+        (watched.photos / f"{number}" / "b" / "c" / "d").mkdir(parents=True)
+    time.sleep(QUICK.at_most + 0.5)
+    watched.runs.clear()
+    (watched.photos / "99" / "b" / "c" / "d" / "new.jpg").write_bytes(b"content")
+    until(lambda: bool(watched.runs))
+
+
 def test_its_own_files_and_those_that_are_no_pictures_cause_no_run(watched: Watched) -> None:
     watched.start()
     watched.holds(3)
