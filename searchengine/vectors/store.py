@@ -89,7 +89,7 @@ class Store:
 
     def add(self, ids: Ids, embeddings: Embeddings) -> None:
         """Add (n,) int64 new ids with (n, dim) float32 embeddings."""
-        self._own()
+        self._own(room=len(ids))
         self._index.add_with_ids(np.ascontiguousarray(embeddings), ids)
         self._know(np.concatenate([self.ids, ids]))
 
@@ -175,11 +175,16 @@ class Store:
         index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
         return cls(index, is_mapped=True) if _is_store(index) else None
 
-    def _own(self) -> None:
-        """Take the vectors out of the file: changing a mapped index would end the process."""
+    def _own(self, room: int = 0) -> None:
+        """Take the vectors out of the file: changing a mapped index would end the process.
+
+        `room` is for how many more there is to be space.
+        """
         if self._is_mapped:
-            faiss = import_faiss()
-            self._index = faiss.deserialize_index(faiss.serialize_index(self._index))
+            own = Store.empty(self.dim)
+            own.reserve(self.ids.size + room)
+            own._index.add_sa_codes(self.vectors.view(np.uint8), self.ids)
+            self._index = own._index
             self._is_mapped = False
 
 
