@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 import platformdirs
 
 from searchengine import encoders
+from searchengine.catalog.paths import is_url
 from searchengine.encoders.reference import Reference
 from searchengine.errors import IndexModelError
 from searchengine.filters import Filters
@@ -162,8 +163,13 @@ class SearchEngine:
         return self.encoder("cpu" if self.device == "auto" else self.device)
 
     def refresh(self, **options: Any) -> Report:
-        """Bring every folder of the index up to date."""
-        return self.index(*self.catalog.roots(), **options)
+        """Bring every folder of the index up to date; what is behind an address, a cluster does.
+
+        Raises `ImageError` where all of them are behind addresses.
+        """
+        roots = self.catalog.roots()
+        here = [root for root in roots if not is_url(root)]
+        return self.index(*(here or roots), **options)
 
     def search(
         self,

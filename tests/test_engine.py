@@ -15,12 +15,19 @@ import searchengine
 from searchengine import SearchEngine
 from searchengine.encoders.folder import BUILTIN
 from searchengine.encoders.reference import EMBEDDINGS
-from searchengine.errors import IndexFolderError, IndexModelError, ModelError, QueryError
+from searchengine.errors import (
+    ImageError,
+    IndexFolderError,
+    IndexModelError,
+    ModelError,
+    QueryError,
+)
 from searchengine.filters import Filters
 from searchengine.index import Index
 from searchengine.ingest import Selection
 from searchengine.query import Part, SearchOptions
 from searchengine.types import EncoderSpec
+from tests.ingest.collection import write_as_cluster
 from tests.pictures import fill, jpeg
 
 
@@ -120,6 +127,18 @@ def test_refresh_brings_every_folder_up_to_date(tmp_path: Path) -> None:
         fill(tmp_path / "b", 1, first=9)
         report = engine.refresh()
     assert (report.added, report.unchanged) == (1, 2)
+
+
+def test_a_refresh_leaves_what_is_behind_an_address_to_a_cluster(tmp_path: Path) -> None:
+    fill(tmp_path / "a", 1)
+    with SearchEngine.open(tmp_path / "index") as engine:
+        engine.index(tmp_path / "a")
+        write_as_cluster(engine.catalog, "s3://bucket/photos", "1.jpg", jpeg(9))
+        report = engine.refresh()
+        assert (report.unchanged, report.removed, engine.catalog.count) == (1, 0, 2)
+        engine.catalog.remove_root(tmp_path / "a")
+        with pytest.raises(ImageError, match="--ray reads addresses"):
+            engine.refresh()
 
 
 def test_a_refresh_leaves_out_what_was_excluded(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def _remarks(hit: Hit) -> str:
 
 def _thumbnail(hit: Hit) -> str:
     try:
-        picture = thumbnail(hit.path, _BOX)
+        picture = thumbnail(hit.image.file, _BOX)
     except ImageError as error:
         return f'<span class="missing">{as_html(str(error))}</span>'
     return (

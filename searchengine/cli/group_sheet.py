@@ -78,7 +78,7 @@ def _item(image: IndexedImage) -> str:
 
 def _thumbnail(image: IndexedImage) -> str:
     try:
-        picture = thumbnail(image.path, (2 * _HEIGHT, _HEIGHT))
+        picture = thumbnail(image.file, (2 * _HEIGHT, _HEIGHT))
     except ImageError as error:
         return f"<p>{as_html(str(error))}</p>"
     return f'<img alt="" src="{data_uri(picture)}">'

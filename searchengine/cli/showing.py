@@ -185,7 +185,7 @@ def _preview(groups: Sequence[Group]) -> None:
             echo_line(heading)
         for hit, line in lines:
             try:
-                click.echo(drawn(thumbnail(hit.path, BOX), protocol))
+                click.echo(drawn(thumbnail(hit.image.file, BOX), protocol))
             except ImageError as error:
                 click.echo(f"{on_one_line(hit.path)}: {error}", err=True)
             echo_line(line)
@@ -202,8 +202,15 @@ def _write_page(path: Path, answer: Answer, groups: Sequence[Group]) -> None:
 
 def _open(answer: Answer, html: Path | None) -> None:
     from searchengine.cli.opening import open_file
+    from searchengine.errors import SearchEngineError
+    from searchengine.scale.pictures import is_elsewhere
 
     if html is not None:
         open_file(str(html))
     elif answer.hits:
-        open_file(answer.hits[0].path)
+        best = answer.hits[0].image.file
+        if is_elsewhere(best):
+            raise SearchEngineError(
+                f"{on_one_line(best.absolute)} is no file of this machine; see it with --html"
+            )
+        open_file(best.absolute)

@@ -7,19 +7,36 @@ import io
 from typing import TYPE_CHECKING
 
 from searchengine import images
+from searchengine.errors import ImageError
+from searchengine.scale.cluster.addresses import SourceError
+from searchengine.scale.cluster.sources import open_local
+from searchengine.scale.pictures import open_copy
 
 if TYPE_CHECKING:
     import PIL.Image
 
+    from searchengine.types import ImageFile
 
-def thumbnail(path: str, box: tuple[int, int]) -> PIL.Image.Image:
+
+def thumbnail(file: ImageFile, box: tuple[int, int]) -> PIL.Image.Image:
     """A picture upright in RGB, reduced to fit into `box` (width, height).
 
     Raises `ImageError` with the reason when it cannot be read.
     """
-    picture = images.read(path, min_side=min(box) // 2).image
+    picture = _read(file, min(box) // 2).image
     picture.thumbnail(box)
     return picture
+
+
+def _read(file: ImageFile, min_side: int) -> images.Picture:
+    try:
+        copy = open_copy(file, open_local)
+    except SourceError as error:
+        raise ImageError(str(error)) from error
+    if copy is None:
+        return images.read(file.absolute, min_side=min_side)
+    with copy:
+        return images.decode_named(copy, file.path, min_side=min_side)
 
 
 def data_uri(picture: PIL.Image.Image) -> str:

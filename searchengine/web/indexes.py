@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request
 
 from searchengine import __version__
+from searchengine.catalog.paths import is_url
 from searchengine.errors import SearchEngineError
 from searchengine.web.folders import has_entries
 from searchengine.web.library import Library, Served
@@ -80,7 +81,7 @@ def health(name: Name, library: Served, request: Request) -> Json:
 
 def _root(path: str, images: int) -> RootReply:
     name = os.path.basename(path) or path
-    reachable = has_entries(path) is not None
+    reachable = None if is_url(path) else has_entries(path) is not None
     return {"path": path, "name": name, "reachable": reachable, "images": images}
 
 

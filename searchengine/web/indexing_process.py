@@ -22,7 +22,7 @@ from searchengine.errors import SearchEngineError
 from searchengine.web.folders import has_entries
 
 Message: TypeAlias = dict[str, Any]
-"""One of {"done", "total"}, {"report", "absent"}, {"error"}."""
+"""One of {"done", "total"}, {"report", "absent", "elsewhere"}, {"error"}."""
 
 GRACE: Final = 5.0
 """Seconds in which a run that is told to stop has to end."""
@@ -95,13 +95,14 @@ def _run(pipe: Connection, folder: str, device: str, retry_failed: bool) -> None
         os.nice(_NICENESS)
     stop = threading.Event()
     threading.Thread(target=_obey, args=(pipe, stop), daemon=True).start()
+    from searchengine.catalog.paths import is_url
     from searchengine.engine import SearchEngine
     from searchengine.ingest import Selection
 
     try:
         with SearchEngine.open(folder, device=device, create=False) as engine:
             roots = engine.catalog.roots()
-            there = [root for root in roots if has_entries(root)]
+            there = [root for root in roots if not is_url(root) and has_entries(root)]
             report = engine.index(
                 *(there or roots),  # where none is there, the error says what to do
                 selection=Selection(retry_failed=retry_failed),
@@ -111,8 +112,10 @@ def _run(pipe: Connection, folder: str, device: str, retry_failed: bool) -> None
     except SearchEngineError as error:
         _tell(pipe, {"error": str(error)})
     else:
-        absent = [root for root in roots if root not in there]
-        _tell(pipe, {"report": asdict(report), "absent": absent})
+        left = [root for root in roots if root not in there]
+        elsewhere = [root for root in left if is_url(root)]
+        absent = [root for root in left if root not in elsewhere]
+        _tell(pipe, {"report": asdict(report), "absent": absent, "elsewhere": elsewhere})
 
 
 def _obey(pipe: Connection, stop: threading.Event) -> None:

@@ -255,9 +255,12 @@ def _told(run: _Run, message: Message) -> Job:
     report = message["report"]
     counts = Counts(**{name: report[name] for name in Counts.__dataclass_fields__})
     state: State = "cancelled" if report["interrupted"] else "done"
-    absent = ", ".join(message["absent"])
-    left_out = f"{absent} is empty or not there, and was left as it is" if absent else None
-    return replace(run.job, state=state, report=counts, error=left_out)
+    reasons = {
+        "absent": "is empty or not there, and was left as it is",
+        "elsewhere": "is read by `searchengine index --ray` only",
+    }
+    left = [f"{', '.join(message[key])} {why}" for key, why in reasons.items() if message[key]]
+    return replace(run.job, state=state, report=counts, error="; ".join(left) or None)
 
 
 def _died(run: _Run, code: int) -> Job:

@@ -6,6 +6,9 @@ import os
 import stat
 from typing import BinaryIO, Final
 
+from searchengine.errors import ImageError
+from searchengine.scale.cluster.addresses import SourceError
+from searchengine.scale.pictures import open_copy
 from searchengine.types import ImageFile
 from searchengine.web.folders import has_entries
 from searchengine.web.problems import Problem
@@ -35,14 +38,24 @@ class _NotRegularError(OSError):
 
 
 def open_inside(file: ImageFile) -> BinaryIO:
-    """Open a file whose real path lies below the real path of its root; a regular one.
+    """Open a picture: a regular file whose real path lies below the real path of its root.
 
     The path is resolved first, and then opened name by name without following any link: what is
-    swapped in between leads nowhere.
+    swapped in between leads nowhere. Of a picture behind an address or inside of a shard, a copy
+    is opened.
 
     Raises:
-        Problem: 404, with the reason.
+        Problem: 404, with the reason; 503, the store behind an address fails.
     """
+    try:
+        return open_copy(file, _open_below) or _open_below(file)
+    except ImageError as error:
+        raise Problem(404, f"{_shown(file)} cannot be opened: {error}") from error
+    except SourceError as error:
+        raise Problem(503, _text(str(error))) from error
+
+
+def _open_below(file: ImageFile) -> BinaryIO:
     try:
         root, path = os.path.realpath(file.root), os.path.realpath(file.absolute)
         inside = os.path.join(root, "")

@@ -119,11 +119,14 @@ class IndexesReply(TypedDict):
 
 
 class RootReply(TypedDict):
-    """A folder whose pictures an index holds; not reachable where a drive is not mounted."""
+    """A folder whose pictures an index holds.
+
+    Not reachable where a drive is not mounted; null behind an address, where nobody looked.
+    """
 
     path: str
     name: str
-    reachable: bool
+    reachable: bool | None
     images: int
 
 

@@ -11,8 +11,6 @@ from fastapi import Depends, FastAPI, Request
 
 from searchengine import images
 from searchengine.errors import ImageError
-from searchengine.images.formats import RAW_EXTENSIONS, extension
-from searchengine.images.raw import preview
 from searchengine.web.problems import Problem
 from searchengine.web.rendering import Renderer
 from searchengine.web.settings import Settings
@@ -74,9 +72,7 @@ def small_webp(file: BinaryIO, name: str, shape: Shape) -> tuple[bytes, tuple[in
         Problem: 415, with the reason why it cannot be read.
     """
     try:
-        if extension(name) in RAW_EXTENSIONS:
-            file, _ = preview(file)
-        picture = images.decode(file, min_side=shape.side // 2)
+        picture = images.decode_named(file, name, min_side=shape.side // 2)
     except ImageError as error:
         raise Problem(415, f"this picture cannot be shown: {error}") from error
     picture.image.thumbnail((shape.side, shape.side))

@@ -19,7 +19,7 @@ from tests.scale.cluster.clusters import at_most, fill_slowly
 from tests.scale.cluster.test_sources import write_shard
 from tests.scale.parts import require
 
-ADDRESS = "s3://bucket/photos"
+ADDRESS = "memory://bucket/photos"  # which this process alone could read
 QUIET = {**os.environ, "RAY_AUTH_MODE": "disabled"}
 
 
@@ -136,11 +136,19 @@ def test_a_picture_behind_an_address_is_found_by_its_folder_and_linked(
     for folder, names in ((ADDRESS, ["1.jpg", "2.jpg"]), (f"{ADDRESS}/deep", ["2.jpg"])):
         found = run("search", "a boat", "--folder", folder, "--paths", "--index", mixed)
         assert sorted(path.rpartition("/")[2] for path in found.stdout.splitlines()) == names
+    store = require("fsspec", "ray").filesystem("memory")
+    store.pipe({"/bucket/photos/1.jpg": jpeg(9), "/bucket/photos/deep/2.jpg": jpeg(0)})
     page = ("--html", tmp_path / "page.html", "--index", mixed)
-    for command in (("search", "a boat", "--no-collapse"), ("search", "a boat"), ("duplicates",)):
+    shown = {("search", "a boat", "--no-collapse"): 4, ("search", "a boat"): 3, ("duplicates",): 2}
+    for command, count in shown.items():
         assert run(*command, *page).exit_code == 0
-        assert f'href="{ADDRESS}/deep/2.jpg"' in (tmp_path / "page.html").read_text()
+        written = (tmp_path / "page.html").read_text()
+        assert f'href="{ADDRESS}/deep/2.jpg"' in written
+        assert written.count("data:image/jpeg") == count
         (tmp_path / "page.html").unlink()
+    opened = run("search", "a boat", "--folder", ADDRESS, "--open", "--index", mixed)
+    assert opened.exit_code == 1
+    assert opened.stderr.endswith("is no file of this machine; see it with --html\n")
 
 
 def test_a_root_behind_an_address_moves(run: Run, mixed: Path) -> None:

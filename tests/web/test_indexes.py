@@ -9,9 +9,11 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from searchengine import SearchEngine, __version__
+from searchengine.index import Index
 from searchengine.web.app import create_app
 from searchengine.web.settings import Settings
-from tests.pictures import fill
+from tests.ingest.collection import write_as_cluster
+from tests.pictures import fill, jpeg
 from tests.web.conftest import client_of
 
 
@@ -65,11 +67,14 @@ def small_app(home: Path) -> FastAPI:
 
 def test_a_drive_that_is_not_mounted_is_told(tmp_path: Path) -> None:
     app = small_app(tmp_path)
+    with Index.open(tmp_path / "index") as index:
+        write_as_cluster(index, "s3://bucket/photos", "1.jpg", jpeg(9))
     (tmp_path / "photos").rename(tmp_path / "elsewhere")
     with client_of(app) as client:
         answer = client.get("/api/indexes/it").json()
-        assert [(root["reachable"], root["images"]) for root in answer["roots"]] == [(False, 2)]
-        assert client.post("/api/search", json={"text": "sea"}).json()["total"] == 2
+        told = [(root["reachable"], root["images"]) for root in answer["roots"]]
+        assert told == [(False, 2), (None, 1)]
+        assert client.post("/api/search", json={"text": "sea"}).json()["total"] == 3
     app.state.library.close()
 
 

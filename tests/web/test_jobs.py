@@ -20,7 +20,8 @@ from searchengine.web import job_board
 from searchengine.web.job_board import JobBoard
 from searchengine.web.jobs import _stream
 from searchengine.web.problems import Problem
-from tests.pictures import fill
+from tests.ingest.collection import write_as_cluster
+from tests.pictures import fill, jpeg
 from tests.web.shelf import ask_for, listening, serve, until
 
 
@@ -52,7 +53,7 @@ class FakeProcess:
 
     def report(self, *, interrupted: bool = False) -> None:
         counts = dict.fromkeys(job_board.Counts.__dataclass_fields__, 1)
-        self.say(report={**counts, "interrupted": interrupted}, absent=[])
+        self.say(report={**counts, "interrupted": interrupted}, absent=[], elsewhere=[])
 
     def end(self, code: int = 0) -> None:
         self.code = code
@@ -324,12 +325,14 @@ def test_a_job_goes_on_without_a_folder_that_is_not_there(home: Path, client: Te
     fill(home / "drive", 1, first=7)
     with SearchEngine.open(home / "index") as engine:
         engine.index(home / "drive")
+        write_as_cluster(engine.catalog, "s3://bucket/photos", "1.jpg", jpeg(9))
     (home / "drive").rename(home / "elsewhere")
     job = client.post("/api/jobs", json={}).json()
     until(lambda: client.get(f"/api/jobs/{job['id']}").json()["state"] != "running", 60)
     job = client.get(f"/api/jobs/{job['id']}").json()
     assert (job["state"], job["report"]["added"], job["report"]["removed"]) == ("done", 2, 0)
     assert f"{home / 'drive'} is empty or not there" in job["error"]
+    assert "s3://bucket/photos is read by `searchengine index --ray` only" in job["error"]
 
 
 @pytest.mark.slow

@@ -11,18 +11,23 @@ from email.utils import formatdate
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from starlette.testclient import TestClient
 
+from searchengine.index import Index
 from searchengine.web import picture_files, pictures, rendering
 from searchengine.web.file_answer import requested
 from searchengine.web.problems import Problem
 from searchengine.web.studio import Studio
 from tests.hostile import huge_png, logo
+from tests.ingest.collection import write_as_cluster
 from tests.pictures import fill, jpeg, picture
+from tests.scale.cluster.test_sources import write_shard
+from tests.scale.parts import require
 from tests.web.shelf import ask_for, ids, index_folder, listening, serve, until
 
 ODD = os.fsdecode(b'caf\xe9 "\x07\n;') + "\u202egpj.\u00e9\N{EVERGREEN TREE}.jpg"
@@ -478,3 +483,75 @@ def test_a_client_that_leaves_frees_the_file(
         assert descriptors() == 1
         call.close()
         until(lambda: descriptors() == 0, 5)
+
+
+# --- Pictures that are no files of this machine ---
+
+
+@pytest.fixture
+def elsewhere(home: Path) -> Iterator[TestClient]:
+    """Beside the folder: a picture behind an address, and two inside of shards."""
+    system = require("fsspec", "ray").filesystem("memory")
+    system.pipe_file("/bucket/a.jpg", jpeg(20))
+    write_shard(home / "photos" / "0.tar", {"b.jpg": jpeg(21)})
+    system.pipe_file("/bucket/1.tar", (home / "photos" / "0.tar").read_bytes())
+    with Index.open(home / "index") as index:
+        write_as_cluster(index, "memory://bucket", "a.jpg", jpeg(20))
+        write_as_cluster(index, "memory://bucket", "1.tar/b.jpg", jpeg(21))
+        write_as_cluster(index, str(home / "photos"), "0.tar/b.jpg", jpeg(21))
+    yield serve(home)
+    system.store.clear()
+    system.pseudo_dirs.clear()
+
+
+def test_pictures_behind_addresses_and_in_shards_are_shown(elsewhere: TestClient) -> None:
+    known = ids(elsewhere)
+    for path, number in (("a.jpg", 20), ("1.tar/b.jpg", 21), ("0.tar/b.jpg", 21)):
+        shown = opened(thumbnail(elsewhere, known[path])).convert("RGB")
+        expected = picture(number).resize(shown.size)
+        pairs = zip(shown.tobytes(), expected.tobytes(), strict=True)
+        assert np.mean([abs(a - b) for a, b in pairs]) < 10
+        address = f"/api/images/{known[path]}/original"
+        answer = elsewhere.get(address)
+        assert answer.content == jpeg(number)
+        assert answer.headers["content-type"] == "image/jpeg"
+        part = elsewhere.get(address, headers={"Range": "bytes=10-19"})
+        assert (part.status_code, part.content) == (206, jpeg(number)[10:20])
+        unchanged = {"If-None-Match": answer.headers["etag"]}
+        assert elsewhere.get(address, headers=unchanged).status_code == 304
+
+
+def test_what_is_gone_from_an_address_or_a_shard_is_told(home: Path, elsewhere: TestClient) -> None:
+    known = ids(elsewhere)
+    require("fsspec", "ray").filesystem("memory").rm("/bucket/a.jpg")
+    write_shard(home / "photos" / "0.tar", {"c.jpg": jpeg(21)})
+    for path, reason in (("a.jpg", "no such picture"), ("0.tar/b.jpg", "0.tar holds no such")):
+        for form in ("thumbnail", "original"):
+            answer = elsewhere.get(f"/api/images/{known[path]}/{form}")
+            assert answer.status_code == 404
+            assert reason in answer.json()["detail"]
+
+
+def test_a_store_that_does_not_answer_is_no_missing_picture(
+    elsewhere: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(type(require("fsspec", "ray").filesystem("memory")), "info", fails)
+    answer = elsewhere.get(f"/api/images/{ids(elsewhere)['a.jpg']}/thumbnail")
+    assert (answer.status_code, answer.json()["detail"]) == (
+        503,
+        "memory://bucket: no answer in time; is the network there?",
+    )
+
+
+def test_a_shard_that_became_a_link_out_of_the_folder_leads_nowhere(
+    home: Path, elsewhere: TestClient
+) -> None:
+    shard = home / "photos" / "0.tar"
+    shard.rename(home / "secret.tar")
+    shard.symlink_to(home / "secret.tar")
+    answer = elsewhere.get(f"/api/images/{ids(elsewhere)['0.tar/b.jpg']}/original")
+    assert (answer.status_code, answer.content.count(b"JFIF")) == (404, 0)
+    assert "leads out of" in answer.json()["detail"]

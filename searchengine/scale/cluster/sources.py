@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 from urllib.parse import unquote
 
 from searchengine import images
@@ -83,16 +83,27 @@ def walk(root: str, under: str, scope: Scope) -> Iterator[ImageFile | Unreadable
             yield each
             continue
         try:
-            listed = _members(each)
+            listed = members_of(each)
         except (ImageError, OSError, SourceError) as error:
             yield _unreadable(each.path, error)
         else:
             yield from (member for member in listed if excludes.takes(member.path))
 
 
-def _members(shard: ImageFile) -> list[ShardMember]:
+def open_local(file: ImageFile) -> BinaryIO:
+    """Open a file of this machine. Raises OSError."""
+    return open(file.absolute, "rb")
+
+
+def members_of(
+    shard: ImageFile, open_file: Callable[[ImageFile], BinaryIO] = open_local
+) -> list[ShardMember]:
+    """The pictures inside of a shard; `open_file` opens one of this machine.
+
+    Raises `ImageError` or OSError where it cannot be read, `SourceError` where its store fails.
+    """
     if not is_url(shard.root):
-        with open(shard.absolute, "rb") as archive:
+        with open_file(shard) as archive:
             return list(members(shard, archive))
     return addresses.read_with(
         shard.root, shard.path, lambda archive: list(members(shard, archive))
@@ -107,12 +118,13 @@ def in_shards(files: Iterable[ImageFile]) -> Iterator[ImageFile]:
     """
     held = cache(_held)
     for file in files:
-        shards = () if isinstance(file, ShardMember) else _shards_above(file.path)
+        shards = () if isinstance(file, ShardMember) else shards_above(file.path)
         found = (held(file.root, shard).get(file.path) for shard in shards)
         yield next(filter(None, found), file)
 
 
-def _shards_above(path: str) -> Iterator[str]:
+def shards_above(path: str) -> Iterator[str]:
+    """The paths of what may be the shard that a picture lies in, by their names."""
     folders = path.split("/")[:-1]
     for depth, name in enumerate(folders, 1):
         if name.lower().endswith(SHARD):
@@ -126,7 +138,7 @@ def _held(root: str, path: str) -> dict[str, ShardMember]:
             _, is_folder, size, _ = addresses.look_at(root, path)
         else:
             is_folder, size = False, os.path.getsize(os.path.join(root, path))
-        listed = [] if is_folder else _members(ImageFile(root, path, size, 0))
+        listed = [] if is_folder else members_of(ImageFile(root, path, size, 0))
     except (ImageError, OSError):
         return {}
     return {each.path: each for each in listed}

@@ -154,8 +154,9 @@ export class Health {
 }
 
 function rootItem({ path, images, reachable }) {
-  const state = reachable ? '' : 'not reachable: its pictures stay in the index';
-  return h('li', { class: reachable ? '' : 'away' },
+  const away = reachable === false;
+  const state = away ? 'not reachable: its pictures stay in the index' : '';
+  return h('li', { class: away ? 'away' : '' },
     h('code', {}, path), h('span', {}, counted(images, 'picture')),
     state ? h('strong', {}, state) : null);
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,14 @@ from click.testing import CliRunner
 from searchengine import encoders
 from searchengine.cli import main
 from searchengine.errors import SearchEngineError
+from searchengine.images.decode import hash_content
 from searchengine.index import Index
 from searchengine.ingest import Report, Selection, ingest
 from searchengine.reembedding import re_embed
 from searchengine.scale.cluster import addresses
 from searchengine.scale.cluster.driver import ClusterWorkers
+from searchengine.scale.cluster.sources import open_local
+from searchengine.scale.pictures import open_copy
 from tests.ingest.collection import counts
 from tests.pictures import jpeg
 from tests.scale.cluster.clusters import at_most, cluster, retrained
@@ -96,6 +100,9 @@ def test_a_bucket_is_indexed_and_followed(s3: Any, bucket: str, nodes: Any, tmp_
         paths = index.files(root)
         assert "shards/000.tar/0007.jpg" in paths
         assert "0/#odd name?.jpg" in paths
+        (broken,) = index.failures()
+        assert broken.file.path == "0/broken.jpg"
+        _all_are_shown(index, root)
         assert index.check() == []
         assert counts(run()) == {"failed": 1, "unchanged": 21}
 
@@ -117,6 +124,14 @@ def test_a_bucket_is_indexed_and_followed(s3: Any, bucket: str, nodes: Any, tmp_
         assert counts(run(exclude=["/0"])) == {"removed": 5, "unchanged": 7}
         assert "shards/000.tar/0007.jpg" in index.files(root)  # not to be listed is not to be gone
         assert index.check() == []
+
+
+def _all_are_shown(index: Index, root: str) -> None:
+    for image in index.images([state[0] for state in index.files(root).values()]):
+        with open_copy(image.file, open_local) as copy:
+            (found,) = index.by_digest({hash_content(copy)}).values()
+            assert found.id == image.id
+            assert os.fstat(copy.fileno()).st_mtime_ns == image.file.mtime_ns
 
 
 def test_what_cannot_be_listed_is_one_line_and_removes_nothing(
