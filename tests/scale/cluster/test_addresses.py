@@ -129,7 +129,7 @@ def test_a_bucket_is_indexed_and_followed(s3: Any, bucket: str, nodes: Any, tmp_
 def _all_are_shown(index: Index, root: str) -> None:
     for image in index.images([state[0] for state in index.files(root).values()]):
         with open_copy(image.file, open_local) as copy:
-            (found,) = index.by_digest({hash_content(copy)}).values()
+            ((found,),) = index.by_digest({hash_content(copy)}).values()
             assert found.id == image.id
             assert os.fstat(copy.fileno()).st_mtime_ns == image.file.mtime_ns
 
