@@ -26,9 +26,9 @@ class MilvusServer:
     Two at once on a small machine take each other's time until their clients give up.
     """
 
-    def __init__(self, *settings: str) -> None:
+    def __init__(self, *settings: str, disk: str | Path = "/tmp") -> None:
         self._settings = settings
-        self.folder = Path(tempfile.mkdtemp(prefix="milvus-", dir="/tmp"))
+        self.folder = Path(tempfile.mkdtemp(prefix="milvus-", dir=disk))
         self._process: subprocess.Popen[str] | None = None
         self.pid = 0
         self.port = _free_port()

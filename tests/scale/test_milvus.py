@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -212,5 +214,53 @@ def test_a_guarded_server_that_is_killed_while_it_is_written_to_loses_nothing() 
         assert_holds(store, done)
         store.upsert(np.arange(10), vectors_of(10), facts_of(10))  # is taken up again
         assert_holds(store, done)
+    finally:
+        server.end()
+
+
+@pytest.mark.slow
+def test_a_server_on_a_full_disk_is_one_error_and_keeps_what_it_acknowledged(
+    tmp_path: Path,
+) -> None:
+    end_milvus()
+    with small_disk(tmp_path / "small", 400) as disk:
+        server = MilvusServer(disk=disk)
+        try:
+            store = filled(server.address, 5000)
+            ballast = disk / "ballast"
+            ballast.write_bytes(bytes(shutil.disk_usage(disk).free))
+            more = (np.arange(5000, 10_000), vectors_of(10_000)[5000:], facts_of(5000))
+            # Its log has room of its own for a while; then it says so, or ends by itself.
+            with pytest.raises(StoreError, match=r"^[^\n]+$"):  # noqa: PT012
+                for _ in range(200):
+                    store.upsert(*more)
+            ballast.unlink()
+            server.stop()
+            server.start()
+            assert not store.ready()
+            assert store.count() >= 5000
+            store.upsert(*more)  # what was refused may be there twice until it is sent again
+            assert store.count() == 10_000
+            assert_holds(store, 10_000)
+        finally:
+            server.end()
+
+
+@pytest.mark.slow
+def test_a_server_at_its_disk_quota_is_one_error_and_still_searches() -> None:
+    end_milvus()
+    limits = "quotaAndLimits"
+    server = MilvusServer(
+        f"{limits}.quotaCenterCollectInterval=1",
+        f"{limits}.limitWriting.diskProtection.enabled=true",
+        f"{limits}.limitWriting.diskProtection.diskQuota=1",  # MB
+    )
+    try:
+        store = filled(server.address, 5000)
+        with pytest.raises(StoreError, match=r"disk quota exceeded.*; free some"):  # noqa: PT012
+            for _ in range(60):  # the server counts now and then
+                store.upsert(np.arange(10), vectors_of(10), facts_of(10))
+                time.sleep(0.5)
+        assert store.search(vectors_of(1), 1)[1][0, 0] == 0
     finally:
         server.end()
