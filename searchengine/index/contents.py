@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from searchengine.catalog import Catalog, Entry, Reader, Traits, decode
 from searchengine.errors import QueryError
 from searchengine.filters import Filters
+from searchengine.index.remembered import Remembered
 from searchengine.index.snapshot import require_model
 from searchengine.types import (
     Embeddings,
@@ -24,8 +24,6 @@ from searchengine.types import (
 )
 from searchengine.vectors import Among
 
-Found = TypeVar("Found")
-
 
 class Contents:
     """What is in an index: images, roots, failures, captions, words, embeddings."""
@@ -33,8 +31,7 @@ class Contents:
     folder: Path
     spec: EncoderSpec
     _catalog: Catalog
-    _found: tuple[str, dict[Hashable, Any]] = ("", {})
-    """A stamp, and what took long to find in the state that it names."""
+    _remembered: Remembered
 
     @property
     def place(self) -> str:
@@ -45,7 +42,7 @@ class Contents:
     def count(self) -> int:
         """How many images there are."""
         with self._catalog.reading() as rows:
-            return self._once(rows, "count", rows.count)
+            return self._remembered.once(rows.stamp(), "count", rows.count)
 
     @property
     def stamp(self) -> str:
@@ -180,31 +177,22 @@ class Contents:
         """At most `count` embeddings, (n, dim) float32, evenly spread over the images."""
         with self._catalog.reading() as rows:
             self._require_model(rows)
-            return self._once(rows, ("sample", count), lambda: self._sampled(rows, count))
+            what = ("sample", count)
+            return self._remembered.once(rows.stamp(), what, lambda: self._sampled(rows, count))
 
     def _sampled(self, rows: Reader, count: int) -> Embeddings:
         ids = rows.ids()
         chosen = ids[np.linspace(0, len(ids) - 1, min(count, len(ids))).astype(np.int64)]
         return decode(list(rows.vectors(chosen.tolist()).values()), self.spec.dim)
 
-    def _once(self, rows: Reader, what: Hashable, find: Callable[[], Found]) -> Found:
-        """What there is to find in a state of the catalog, looked for once."""
-        stamp, known = rows.stamp(), self._found
-        if known[0] != stamp:
-            known = self._found = stamp, {}
-        if what not in known[1]:
-            known[1][what] = find()
-        found: Found = known[1][what]
-        return found
-
     def matching(self, filters: Filters) -> NDArray[np.int64]:
-        """The ids of images that pass the filters, ascending, (n,) int64.
+        """The ids of images that pass the filters, ascending, (n,) int64, not to be changed.
 
         Raises:
             QueryError: a filter names a format that does not exist.
         """
         with self._catalog.reading() as rows:
-            return rows.matching(filters)
+            return self._remembered.once(rows.stamp(), filters, lambda: rows.matching(filters))
 
     def words(self, text: str, limit: int, among: Among | None = None) -> list[WordMatch]:
         """The images whose file name, folder and captions hold what a person typed, best first.

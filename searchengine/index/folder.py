@@ -30,6 +30,7 @@ from searchengine.index.claims import Claims
 from searchengine.index.contents import Contents
 from searchengine.index.mirror import Mirror
 from searchengine.index.places import Places, default_catalog
+from searchengine.index.remembered import Remembered
 from searchengine.index.snapshot import Snapshot
 from searchengine.types import (
     Embeddings,
@@ -69,6 +70,7 @@ class Index(Contents):
             )  # what this object's writes build upon
         self._vectors = self._vectors_of(self.spec)
         self._lock = threading.RLock()  # guards the three above
+        self._remembered = Remembered()
 
     def _vectors_of(self, spec: EncoderSpec) -> Snapshot | Mirror:
         if self._open_store is None:
@@ -177,6 +179,8 @@ class Index(Contents):
         self, queries: Embeddings, k: int, among: Among | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """The same as `search`, as (n, k') cosines and ids; k' is k or as many as there are."""
+        if isinstance(among, Filters):
+            among = self.narrowed(among)
         scores, ids = self._vectors.search(queries, k, among)
         return scores.clip(-1, 1), ids
 

@@ -65,10 +65,7 @@ class Mirror:
     def search(
         self, queries: Embeddings, k: int, among: Among | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Search the store; see `VectorStore.search`. Of filters, it may apply none by itself."""
-        if isinstance(among, Filters) and not self.can_apply(among):
-            with self._catalog.reading() as rows:
-                among = rows.matching(among)
+        """Search the store; see `VectorStore.search`."""
         return self.follow().search(queries, k, among)
 
     def can_apply(self, filters: Filters) -> bool:

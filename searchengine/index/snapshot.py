@@ -81,8 +81,7 @@ class Snapshot:
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Search the state of the catalog; see `VectorIndex.search`."""
         if isinstance(among, Filters):
-            with self._catalog.reading() as rows:
-                among = rows.matching(among)
+            raise TypeError("ids are all that it takes; see `can_apply`")
         with self._lock:
             return self.follow().search(queries, k, among)
 
