@@ -24,7 +24,12 @@ OTHER = EncoderSpec("toy", "fedcba9876543210", DIM)
 ROOM = 2e-3  # of a cosine: FAISS and pgvector keep 16 bits a number
 
 Open = Callable[[str, EncoderSpec], VectorStore]
-CAMERAS = ("NIKON D90", "Canon %_\\", 'it\'s "quoted"', "日本 ÄÖ", "x\ny", "", "a\udc80b", None)
+# Longer than an index of PostgreSQL takes, and no compression makes them short.
+LONG = "".join(map(chr, np.random.default_rng(5).integers(0x4E00, 0x9000, 3000)))
+CAMERAS = (
+    *("NIKON D90", "Canon %_\\", 'it\'s "quoted"', "日本 ÄÖ", "x\ny", "", "a\udc80b", None),
+    *(f"{LONG}1", f"{LONG}2"),
+)
 
 
 @pytest.fixture(
@@ -178,6 +183,8 @@ def test_allowed_ids_are_searched_exactly(filled: VectorStore, share: float) -> 
         Filters(lens="\ud800"),
         Filters(camera="\udc80"),
         Filters(camera="\0"),
+        Filters(camera=LONG[2900:] + "1"),
+        Filters(camera=LONG[:500]),
     ],
     ids=repr,
 )

@@ -14,8 +14,8 @@ from searchengine.filters import Filters
 from searchengine.scale.names import collection_name
 from searchengine.scale.pgvector.address import PgVectorAddress
 from searchengine.scale.pgvector.connection import SCANNED, Connection, PgVectorConnection
-from searchengine.scale.pgvector.filters import can_express, condition
-from searchengine.scale.pgvector.rows import COLUMNS, copied, vector_literal
+from searchengine.scale.pgvector.filters import can_express, condition, head, holding
+from searchengine.scale.pgvector.rows import COLUMNS, copied, storable, vector_literal
 from searchengine.types import Embeddings, EncoderSpec, Facts
 from searchengine.vectors.rows import (
     TIES,
@@ -163,6 +163,10 @@ class PgVectorStore:
                     f" (embedding halfvec_ip_ops)"
                     f" WITH (m = {LINKS}, ef_construction = {BUILD_WIDTH})"
                 )
+            for column in ("camera", "lens"):
+                name = f"{self._table}_{column}"
+                key = f"({head(column)})"
+                db.execute(f"CREATE INDEX IF NOT EXISTS {name} ON {self._at(self._table)} ({key})")
             db.execute(f"ANALYZE {self._at(self._table)}")
 
     def _show(self, db: Connection) -> None:
@@ -197,14 +201,22 @@ class PgVectorStore:
         if len(queries) == 0:
             return no_hits(0)
         is_exact = k > DEEP
-        if among is None or isinstance(among, Filters):
-            where, values = condition(among or Filters())
-        else:
-            where, values = "id = ANY(%s)", [among.tolist()]
-            is_exact = is_exact or len(among) <= FEW
+        is_exact = is_exact or (isinstance(among, np.ndarray) and len(among) <= FEW)
         return self._connection.run(
-            lambda db: best(*self._nearest(db, queries, k + TIES, (where, values), is_exact), k)
+            lambda db: best(
+                *self._nearest(db, queries, k + TIES, self._passing(db, among), is_exact), k
+            )
         )
+
+    def _passing(self, db: Connection, among: Among | None) -> Passing:
+        if among is None or isinstance(among, Filters):
+            return condition(among or Filters(), partial(self._names, db))
+        return "id = ANY(%s)", [among.tolist()]
+
+    def _names(self, db: Connection, column: str, text: str) -> list[str]:
+        """What the names of a column start with that hold a text, or may."""
+        query = holding(self._at(self._table), column)
+        return [name for (name,) in db.execute(query, (storable(text),)).fetchall()]
 
     def _nearest(
         self,
@@ -230,13 +242,9 @@ class PgVectorStore:
 
     def _is_few(self, db: Connection, passing: Passing) -> bool:
         """Whether so few pass that comparing all is better than looking for them in the graph."""
-        source = f"FROM {self._at(self._table)} WHERE {passing[0]}"
-        if "strpos" not in passing[0]:
-            (plan,) = db.execute(f"EXPLAIN (FORMAT JSON) SELECT {source}", passing[1]).fetchone()
-            return bool(plan[0]["Plan"]["Plan Rows"] <= FEW)
-        # How many names hold a text is nothing that the server's statistics say.
-        counted = f"SELECT count(*) FROM (SELECT {source} LIMIT {FEW + 1}) AS few"
-        return bool(db.execute(counted, passing[1]).fetchone()[0] <= FEW)
+        query = f"EXPLAIN (FORMAT JSON) SELECT FROM {self._at(self._table)} WHERE {passing[0]}"
+        (plan,) = db.execute(query, passing[1]).fetchone()
+        return bool(plan[0]["Plan"]["Plan Rows"] <= FEW)
 
     def _guided(self, db: Connection, query: str, k: int, passing: Passing) -> list[Hit]:
         """Through the graph where there is one; the query is rounded, so the scores are not."""
