@@ -186,6 +186,29 @@ def test_within_near_duplicates_it_is_exact_though_estimates_cannot_tell_them_ap
     np.testing.assert_allclose(scores, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("count", [500, 3000])
+def test_what_is_allowed_is_known_again_until_the_index_changes(partitioned, count):
+    rows, ids, queries = unit(count), np.arange(count), unit(5, seed=1)
+    index = build(rows)  # all compared, or partitioned
+    allowed = np.arange(0, 2 * count, 2)  # half of them are not there yet
+    allowed.setflags(write=False)
+
+    def expect(rows, ids):
+        here = np.isin(ids, allowed)
+        expected = brute_force(rows[here], ids[here], queries, 10)[1]
+        for _ in range(2):
+            np.testing.assert_array_equal(index.search(queries, 10, allowed)[1], expected)
+
+    expect(rows, ids)
+    rows, ids = np.concatenate([rows, unit(count, seed=9)]), np.arange(2 * count)
+    index.add(ids[count:], rows[count:])
+    expect(rows, ids)
+    index.remove(ids[:100])
+    expect(rows[100:], ids[100:])
+    assert np.isin(index.search(queries, 10, allowed[:70])[1], allowed[:70]).all()
+    expect(rows[100:], ids[100:])
+
+
 @pytest.mark.parametrize("far", [1, 10**12])
 def test_ids_may_lie_far_apart_and_what_is_not_there_may_be_allowed(partitioned, far):
     embeddings, queries, ids = unit(3000), unit(5, seed=3), np.arange(3000) * far

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from searchengine.errors import IndexFolderError, ModelError
 from searchengine.types import Embeddings
+from searchengine.vectors.chosen import Chosen
 from searchengine.vectors.embeddings import check_embeddings
 from searchengine.vectors.files import appearing, check_seal, seal
 from searchengine.vectors.partitions import Partitions, partitions_for, training_size
@@ -42,6 +43,7 @@ class VectorIndex:
         self.dim = dim
         self._made: Store | None = None
         self._partitions: Partitions | None = None
+        self._last: tuple[Ids, Chosen] | None = None  # what the last search was among
 
     @property
     def _store(self) -> Store:
@@ -83,6 +85,7 @@ class VectorIndex:
             raise ModelError(f"{len(ids)} ids for {len(embeddings)} embeddings")
         if np.unique(ids).size != len(ids) or np.isin(ids, self.ids).any():
             raise IndexFolderError("an image id occurs twice; run `searchengine check --repair`")
+        self._last = None
         self._store.add(ids, embeddings)
         if self._partitions:
             self._partitions.add(ids, embeddings)
@@ -91,6 +94,7 @@ class VectorIndex:
         """Remove the vectors of these (n,) int64 ids; ids that are not there are ignored."""
         is_gone = np.isin(self.ids, ids)
         if is_gone.any():
+            self._last = None
             if self._partitions:
                 self._partitions.remove(self.ids[is_gone])
             self._store.remove(is_gone)
@@ -121,40 +125,33 @@ class VectorIndex:
             QueryError: k is not positive.
         """
         check_query(queries, k, self.dim)
-        among = None if allowed is None else self._among(allowed)
-        total = self.count if among is None else int(np.count_nonzero(among))
+        among = None if allowed is None else self._chosen(allowed)
+        total = self.count if among is None else among.count
         k = min(k, total)
         if k == 0 or len(queries) == 0:
             return np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.int64)
         scores, places = self._nearest(queries, min(k + TIES, total), among, total)
         return best(scores, self.ids[places], k)
 
-    def _among(self, allowed: Ids) -> NDArray[np.bool_]:
-        """For each id from 0 whether it is there and allowed; where ids lie far apart, by place."""
-        table = self._store.places
-        if table is None:
-            return np.isin(self.ids, allowed)
-        among, allowed = np.zeros(table.size, np.bool_), np.asarray(allowed, np.int64)
-        # As unsigned numbers, negative ids are large ones too.
-        if allowed.size and allowed.view(np.uint64).max() >= table.size:
-            allowed = allowed[(allowed >= 0) & (allowed < table.size)]
-        among[allowed] = True
-        among &= self._store.is_taken
-        return among
+    def _chosen(self, allowed: Ids) -> Chosen:
+        """What has one of these ids; for an array that nobody changes, found once."""
+        if self._last is not None and allowed is self._last[0]:
+            return self._last[1]
+        chosen = Chosen(self._store, allowed)
+        self._last = None if allowed.flags.writeable else (allowed, chosen)
+        return chosen
 
     def _nearest(
-        self, queries: Embeddings, k: int, among: NDArray[np.bool_] | None, total: int
+        self, queries: Embeddings, k: int, among: Chosen | None, total: int
     ) -> tuple[Scores, Places]:
         """Scores and places of the k best, (n, k) each, unordered where scores are equal."""
         if among is None and not self._partitions:
             return self._all(queries, k, None)
         table = self._store.places
         if among is not None and total * FEW <= self.count:
-            chosen = np.flatnonzero(among)
-            places = chosen if table is None else table[chosen].astype(np.int64)
             with one_thread():
-                scores, found = self._store.nearest_of(places, queries, k)
-            return scores, places[found]
+                scores, found = self._store.nearest_of(among.places, queries, k)
+            return scores, among.places[found]
         if self._partitions and table is not None and self.count >= CLOSE * MOST:
             with one_thread():
                 rows = [self._looked_up(queries[[i]], k, among) for i in range(len(queries))]
@@ -162,16 +159,10 @@ class VectorIndex:
             return scores, places
         return self._all(queries, k, among)
 
-    def _all(
-        self, queries: Embeddings, k: int, among: NDArray[np.bool_] | None
-    ) -> tuple[Scores, Places]:
-        if among is not None and self._store.places is not None:
-            among = among[self.ids]
-        return self._store.nearest(queries, k, among)
+    def _all(self, queries: Embeddings, k: int, among: Chosen | None) -> tuple[Scores, Places]:
+        return self._store.nearest(queries, k, among.by_place if among else None)
 
-    def _looked_up(
-        self, query: Embeddings, k: int, among: NDArray[np.bool_] | None
-    ) -> tuple[Scores, Places]:
+    def _looked_up(self, query: Embeddings, k: int, among: Chosen | None) -> tuple[Scores, Places]:
         """The same for one query, by the estimates of the partitions; surely if `among` is given.
 
         Then it looks again, more widely, until neither the error of the estimates nor the size of
@@ -184,10 +175,11 @@ class VectorIndex:
             partitions.observe(self._store.sample(SAMPLE))
         probed, count = partitions.probed, max(CLOSE, WIDER * k)
         if among is not None:  # of ever fewer, the best lie ever farther away
-            rarity = math.log10(self.count / np.count_nonzero(among))
+            rarity = math.log10(self.count / among.count)
             probed = min(partitions.number, round(probed * (1 + rarity / 2)))
+        bits = among.by_id if among else None
         while count * MOST <= self.count:
-            ids, estimates = partitions.candidates(query, count, among, probed)
+            ids, estimates = partitions.candidates(query, count, bits, probed)
             if len(ids) < k:
                 if probed == partitions.number:
                     break

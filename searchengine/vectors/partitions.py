@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchengine.types import Embeddings
-from searchengine.vectors.store import Ids, Scores, import_faiss
+from searchengine.vectors.store import Bits, Ids, Scores, import_faiss
 
 _TRAINING: Final = 64  # vectors a partition's centroid is learned from
 _ITERATIONS: Final = 10  # of k-means
@@ -82,7 +82,7 @@ class Partitions:
         self._index.remove_ids(ids)
 
     def candidates(
-        self, query: Embeddings, count: int, among: NDArray[np.bool_] | None, probed: int
+        self, query: Embeddings, count: int, among: Bits | None, probed: int
     ) -> tuple[Ids, Scores]:
         """The ids of the `count` embeddings that seem nearest to (1, dim), and about what scores.
 
@@ -92,7 +92,7 @@ class Partitions:
 
         selector = None
         if among is not None:
-            selector = faiss.IDSelectorBitmap(np.packbits(among, bitorder="little"))
+            selector = faiss.IDSelectorBitmap(among)
         params = faiss.SearchParametersIVF(sel=selector, nprobe=probed)
         scores, ids = self._index.search(query, count, params=params)
         known = ids[0] >= 0

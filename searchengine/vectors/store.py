@@ -19,6 +19,8 @@ _BLOCK: Final = 1024  # embeddings gathered at a time, which stay in the process
 Ids: TypeAlias = NDArray[np.int64]
 Places: TypeAlias = NDArray[np.int64]
 Scores: TypeAlias = NDArray[np.float32]
+Bits: TypeAlias = NDArray[np.uint8]
+"""Yes or no for each number from 0, eight in a byte, the lowest bit first."""
 
 
 def import_faiss() -> Any:
@@ -105,7 +107,7 @@ class Store:
             self.__dict__.pop(known, None)
 
     def nearest(
-        self, queries: Embeddings, k: int, among: NDArray[np.bool_] | None = None
+        self, queries: Embeddings, k: int, among: Bits | None = None
     ) -> tuple[Scores, Places]:
         """Scores and places of the k best, (n, k) each; `among` tells for each place if it counts.
 
@@ -115,7 +117,7 @@ class Store:
 
         selector = None
         if among is not None:
-            selector = faiss.IDSelectorBitmap(np.packbits(among, bitorder="little"))
+            selector = faiss.IDSelectorBitmap(among)
         queries = np.ascontiguousarray(queries)
         found = self._flat.search(queries, k, params=faiss.SearchParameters(sel=selector))
         return found[0], found[1]
