@@ -140,7 +140,7 @@ def filters(index: VectorIndex, vectors: NDArray[np.float16], queries: list[Quer
                 within.append(ms)
                 found += ids
                 all_of_it.append(timed(lambda q: index.search(q, K)[1], part)[0])
-            first, ms, bare = (float(np.median(each)) for each in (new, within, all_of_it))
+            first, ms, bare = (float(np.median(taken)) for taken in (new, within, all_of_it))
             row(
                 f"within {share:.2%} of them, {each.kind}",
                 f"{ms:.2f} ms, new {first:.2f} ms, recall@10 {recall(found, truth):.4f}",
