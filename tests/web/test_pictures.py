@@ -366,7 +366,7 @@ def test_a_pipe_in_place_of_a_picture_holds_nobody_up(
     (home / "photos" / "logo.png").unlink()
     (home / "photos" / "logo.png").mkdir()
     assert [each.status_code for each in both(client, known["logo.png"])] == [404, 404]
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10  # it would wait for ever
 
 
 @pytest.mark.parametrize("target", ["secret.jpg", "/etc/passwd", "/dev/zero"])
