@@ -77,6 +77,9 @@ class Filters:
     captioned: bool | None = None
     """With captions, or without any."""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "types", tuple(self.types))  # whatever sequence was given
+
     def __bool__(self) -> bool:
         return self != Filters()
 

@@ -144,6 +144,10 @@ def test_an_unknown_type_names_the_known_ones() -> None:
         format_of("mp4")
 
 
+def test_types_may_be_any_sequence() -> None:
+    assert hash(Filters(types=["jpg"])) == hash(Filters(types=("jpg",)))  # type: ignore[arg-type]
+
+
 def test_filters_that_filter_nothing_are_false() -> None:
     assert not Filters()
     for part in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence, Set
 from pathlib import Path
 
@@ -192,7 +193,9 @@ class Contents:
             QueryError: a filter names a format that does not exist.
         """
         with self._catalog.reading() as rows:
-            return self._remembered.once(rows.stamp(), filters, lambda: rows.matching(filters))
+            # A relative folder is another one elsewhere.
+            what = filters, filters.folder and os.path.abspath(filters.folder)
+            return self._remembered.once(rows.stamp(), what, lambda: rows.matching(filters))
 
     def words(self, text: str, limit: int, among: Among | None = None) -> list[WordMatch]:
         """The images whose file name, folder and captions hold what a person typed, best first.

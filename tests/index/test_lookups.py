@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from searchengine.catalog import Reader
 from searchengine.filters import Filters
 from searchengine.index import Changes, Index
-from searchengine.types import EncoderSpec, WordMatch
+from searchengine.types import EncoderSpec, ImageFile, WordMatch
 from tests.index.toys import DIM, ROOT, pictures, unit
 
 OTHER = EncoderSpec("other", "e" * 64, DIM)
@@ -27,6 +31,43 @@ def test_a_search_within_a_filter_is_exact(filled: Index) -> None:
     hits = filled.search(unit(4), 9, allowed)
     assert [{hit.id for hit in each} for each in hits] == [{2, 3}] * 4
     assert filled.search(unit(1), 9, filled.matching(Filters(min_width=10**6))) == [[]]
+
+
+def test_what_passes_a_filter_is_asked_of_the_catalog_once_for_each_state(
+    filled: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Filters] = []
+    matching = Reader.matching
+
+    def counted(self: Reader, filters: Filters) -> object:
+        asked.append(filters)
+        return matching(self, filters)
+
+    monkeypatch.setattr(Reader, "matching", counted)
+    captioned = Filters(captioned=True)
+    for _ in range(3):
+        assert filled.matching(captioned).tolist() == [2, 3]
+        assert len(filled.search(unit(1), 9, captioned)[0]) == 2
+    assert len(asked) == 1
+    with Index.open(filled.folder) as other:
+        other.write(Changes(captions={1: ("a cat",)}))
+    assert filled.matching(captioned).tolist() == [1, 2, 3]
+    assert len(filled.search(unit(1), 9, captioned)[0]) == 3
+    assert len(asked) == 2
+
+
+def test_a_relative_folder_is_another_one_elsewhere(
+    filled: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled.add_root(tmp_path / "photos")
+    file = ImageFile(str(tmp_path / "photos"), "a.jpg", 1, 1)
+    filled.write(Changes(added=[replace(pictures(1)[0], file=file)]))
+    here = Filters(folder=".")
+    monkeypatch.chdir(tmp_path)
+    assert filled.matching(here).tolist() == [5]
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    assert filled.matching(here).tolist() == []
 
 
 def test_words_and_counts(filled: Index) -> None:
