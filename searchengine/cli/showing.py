@@ -211,6 +211,7 @@ def _open(answer: Answer, html: Path | None) -> None:
         best = answer.hits[0].image.file
         if is_elsewhere(best):
             raise SearchEngineError(
-                f"{on_one_line(best.absolute)} is no file of this machine; see it with --html"
+                f"{on_one_line(best.absolute)} is no file of its own on this machine; see it with "
+                "--html"
             )
         open_file(best.absolute)

@@ -148,7 +148,7 @@ def test_a_picture_behind_an_address_is_found_by_its_folder_and_linked(
         (tmp_path / "page.html").unlink()
     opened = run("search", "a boat", "--folder", ADDRESS, "--open", "--index", mixed)
     assert opened.exit_code == 1
-    assert opened.stderr.endswith("is no file of this machine; see it with --html\n")
+    assert opened.stderr.endswith("is no file of its own on this machine; see it with --html\n")
 
 
 def test_a_root_behind_an_address_moves(run: Run, mixed: Path) -> None:

@@ -7,17 +7,17 @@ are left, Milvus compares all of them; so what passes is searched in parts that 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from searchengine.errors import StoreError
 from searchengine.scale.milvus.connection import MilvusConnection
 from searchengine.scale.milvus.filters import of_ids
 from searchengine.types import Embeddings
 from searchengine.vectors.rows import Answer, best_of, joined
+from searchengine.vectors.store import Ids
 
 WAIT_S: Final = 120.0  # for any one answer
 WIDTH: Final = 128  # HNSW's ef, at least
@@ -118,46 +118,64 @@ class MilvusSearcher:
             return self.nearest(queries, k, expr)
         if passing <= FEW:
             return best_of(queries, k, self._all(expr))
+        if found := self._picked(queries, k, passing, lambda ids: self._fulfilling(ids, expr)):
+            return found
         parts = (f"({expr}) and id % {PARTS} == {part}" for part in range(PARTS))
         return joined([self.nearest(queries, k, part) for part in parts], k)
 
-    def nearest_of(self, queries: Embeddings, k: int, ids: NDArray[np.int64]) -> Answer:
+    def nearest_of(self, queries: Embeddings, k: int, ids: Ids) -> Answer:
         """The k nearest of those with these ids, ascending, for one query or more."""
         if len(ids) <= FEW or k > MOST:
             return best_of(queries, k, self._fetched(ids))
-        if not self._is_exact and (found := self._picked(queries, k, ids)):
+        if not self._is_exact and (found := self._picked(queries, k, len(ids), lambda _: ids)):
             return found
         parts = max(1 if self._is_exact else PARTS, math.ceil(len(ids) / PART))
         answers = [self.nearest(queries, k, of_ids(ids[part::parts])) for part in range(parts)]
         return joined(answers, k)
 
-    def _picked(self, queries: Embeddings, k: int, ids: NDArray[np.int64]) -> Answer | None:
-        """The first k of these ids among the nearest of all; None if they may not be all there."""
-        wanted = math.ceil(MARGIN * k * self.count("") / len(ids))
+    def _picked(
+        self, queries: Embeddings, k: int, count: int, allowed: Callable[[Ids], Ids]
+    ) -> Answer | None:
+        """The first k that are allowed among the nearest of all; None if not all may be there.
+
+        `count` are allowed; of some ids, `allowed` tells which, and perhaps of others.
+        """
+        wanted = math.ceil(MARGIN * k * self.count("") / count)
         if wanted > WIDER:
             return None
         scores, found = self.nearest(queries, wanted, "")
-        is_allowed = np.isin(found, ids)
+        is_allowed = np.isin(found, allowed(np.unique(found)))
         if is_allowed.sum(axis=1).min() < k:
             return None
         places = np.argsort(~is_allowed, axis=1, kind="stable")[:, :k]
         return np.take_along_axis(scores, places, 1), np.take_along_axis(found, places, 1)
 
-    def _fetched(self, ids: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Embeddings]]:
-        client = self._connection.client
+    def _fulfilling(self, ids: Ids, expr: str) -> Ids:
+        """Those of these ids that fulfil an expression."""
+        kept = []
+        for start in range(0, len(ids), MOST):
+            among = f"({expr}) and {of_ids(ids[start : start + MOST])}"
+            kept += [row["id"] for row in self._queried(among, "id")]
+        return np.array(kept, np.int64)
+
+    def _fetched(self, ids: Ids) -> Iterator[tuple[Ids, Embeddings]]:
         for start in range(0, len(ids), FEW):
-            with self._connection.told():
-                rows = client.query(
-                    self._collection,
-                    filter=of_ids(ids[start : start + FEW]),
-                    output_fields=["embedding"],
-                    consistency_level=self._level(),
-                    timeout=WAIT_S,
-                )
-            if rows:
+            if rows := self._queried(of_ids(ids[start : start + FEW]), "embedding"):
                 yield _as_arrays(rows)
 
-    def _all(self, expr: str) -> Iterator[tuple[NDArray[np.int64], Embeddings]]:
+    def _queried(self, expr: str, field: str) -> list[dict[str, Any]]:
+        client = self._connection.client
+        with self._connection.told():
+            found: list[dict[str, Any]] = client.query(
+                self._collection,
+                filter=expr,
+                output_fields=[field],
+                consistency_level=self._level(),
+                timeout=WAIT_S,
+            )
+        return found
+
+    def _all(self, expr: str) -> Iterator[tuple[Ids, Embeddings]]:
         client = self._connection.client
         with self._connection.told():
             pages = client.query_iterator(
@@ -175,6 +193,6 @@ class MilvusSearcher:
                 pages.close()
 
 
-def _as_arrays(rows: list[dict[str, Any]]) -> tuple[NDArray[np.int64], Embeddings]:
+def _as_arrays(rows: list[dict[str, Any]]) -> tuple[Ids, Embeddings]:
     ids = np.array([row["id"] for row in rows], np.int64)
     return ids, np.array([row["embedding"] for row in rows], np.float32)
