@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import struct
 from pathlib import Path
 from typing import Final
@@ -19,6 +18,7 @@ from searchengine.vectors.partitions import Partitions, partitions_for, training
 from searchengine.vectors.probing import probes_for
 from searchengine.vectors.rows import TIES, best, check_query
 from searchengine.vectors.store import Ids, Places, Scores, Store, one_thread
+from searchengine.vectors.within import nearest_within
 
 EXACT_LIMIT = 200_000  # vectors that are all compared; more are partitioned too
 GROWN: Final = 1.4  # times as many partitions are worth learning anew
@@ -27,8 +27,6 @@ FEW: Final = 128  # times as many vectors are there than are few
 MOST: Final = 16  # one in so many is compared exactly at most
 CLOSE: Final = 1000  # vectors that are compared exactly at least
 WIDER: Final = 8  # times as many as are asked for
-SAMPLE: Final = 256  # vectors that tell how large partitions are
-SURE: Final = 4  # standard deviations of the error of an estimate that nothing exceeds
 
 
 class VectorIndex:
@@ -163,40 +161,29 @@ class VectorIndex:
         return self._store.nearest(queries, k, among.by_place if among else None)
 
     def _looked_up(self, query: Embeddings, k: int, among: Chosen | None) -> tuple[Scores, Places]:
-        """The same for one query, by the estimates of the partitions; surely if `among` is given.
-
-        Then it looks again, more widely, until neither the error of the estimates nor the size of
-        the partitions leaves room for a better one.
-        """
-        partitions, table = self._partitions, self._store.places
-        if partitions is None or table is None:
-            return self._all(query, k, among)
-        if among is not None and not partitions.is_observed:
-            partitions.observe(self._store.sample(SAMPLE))
-        probed, count = partitions.probed, max(CLOSE, WIDER * k)
-        if among is not None:  # of ever fewer, the best lie ever farther away
-            rarity = math.log10(self.count / among.count)
-            probed = min(partitions.number, round(probed * (1 + rarity / 2)))
-        bits = among.by_id if among else None
-        while count * MOST <= self.count:
-            ids, estimates = partitions.candidates(query, count, bits, probed)
-            if len(ids) < k:
-                if probed == partitions.number:
-                    break
-                probed = partitions.number
-                continue
-            places = table[ids].astype(np.int64)
+        """The same for one query, by the partitions' estimates; surely if `among` is given."""
+        partitions, count = self._partitions, max(CLOSE, WIDER * k)
+        while partitions and count * MOST <= self.count:
             if among is None:
+                found = self._likely(partitions, query, k, count)
+            else:
+                found = nearest_within(partitions, self._store, query, k, among, count)
+            if found:
+                return found
+            count *= 4
+        return self._all(query, k, among)
+
+    def _likely(
+        self, partitions: Partitions, query: Embeddings, k: int, count: int
+    ) -> tuple[Scores, Places] | None:
+        """The best of the `count` by estimate; None if these are too few."""
+        for probed in (partitions.probed, partitions.number):
+            ids, _ = partitions.candidates(query, count, probed)
+            if len(ids) >= k:
+                places = self._store.places_of(ids)
                 scores, found = self._store.nearest_of(places, query, k)
                 return scores, places[found]
-            scores, found = self._store.nearest_of(places, query, len(ids))
-            worst = float(scores[0, max(k - TIES, 1) - 1])
-            promising = partitions.promising(query, worst)
-            missed = len(ids) == count and _may_exceed(worst, scores[0], estimates[found[0]])
-            if promising <= probed and not missed:
-                return scores[:, :k], places[found[:, :k]]
-            probed, count = max(probed, promising), 4 * count if missed else count
-        return self._all(query, k, among)
+        return None
 
     def items(self) -> tuple[Ids, NDArray[np.float16]]:
         """Give all ids (n,) int64, ascending, and their vectors (n, dim) float16."""
@@ -237,14 +224,3 @@ class VectorIndex:
         vectors = cls(store.dim)
         vectors._made, vectors._partitions = store, partitions
         return vectors
-
-
-def _may_exceed(worst: float, scores: Scores, estimates: Scores) -> bool:
-    """Tell whether an embedding whose estimate is below all these may have a score above `worst`.
-
-    A line is fitted through the scores by estimate; they scatter about it normally.
-    """
-    centred = estimates - estimates.mean()
-    slope = float(centred @ scores) / max(float(centred @ centred), 1e-9)
-    errors = scores - scores.mean() - slope * centred
-    return bool(scores.mean() + slope * centred.min() + SURE * errors.std() >= worst)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,13 @@ def partitions_for(count: int) -> int:
 def training_size(count: int) -> int:
     """How many embeddings are enough to learn the partitions of `count` from."""
     return min(count, _TRAINING * partitions_for(count))
+
+
+class Nearest(NamedTuple):
+    """The numbers of the partitions, nearest to a query first, and their centroids' cosines."""
+
+    numbers: NDArray[np.int64]
+    cosines: Scores
 
 
 class Partitions:
@@ -81,22 +88,37 @@ class Partitions:
         """Remove these ids."""
         self._index.remove_ids(ids)
 
-    def candidates(
-        self, query: Embeddings, count: int, among: Bits | None, probed: int
-    ) -> tuple[Ids, Scores]:
+    def candidates(self, query: Embeddings, count: int, probed: int) -> tuple[Ids, Scores]:
         """The ids of the `count` embeddings that seem nearest to (1, dim), and about what scores.
 
-        Fewer where the partitions looked into hold fewer. `among` tells for each id if it counts.
+        Fewer where the `probed` partitions nearest to the query hold fewer.
         """
-        faiss = import_faiss()
-
-        selector = None
-        if among is not None:
-            selector = faiss.IDSelectorBitmap(among)
-        params = faiss.SearchParametersIVF(sel=selector, nprobe=probed)
+        params = import_faiss().SearchParametersIVF(nprobe=probed)
         scores, ids = self._index.search(query, count, params=params)
         known = ids[0] >= 0
         return ids[0][known], scores[0][known]
+
+    def candidates_in(
+        self, nearest: Nearest, places: slice, query: Embeddings, count: int, among: Bits
+    ) -> tuple[Ids, Scores]:
+        """The same in some of the partitions; `among` tells for each id if it counts."""
+        faiss = import_faiss()
+
+        numbers, cosines = nearest.numbers[places], nearest.cosines[places]
+        selector = faiss.IDSelectorBitmap(among)
+        params = faiss.SearchParametersIVF(sel=selector, nprobe=len(numbers))
+        scores, ids = np.empty(count, np.float32), np.empty(count, np.int64)
+        arrays = (numbers, cosines, scores, ids)
+        pointers = (faiss.swig_ptr(each) for each in arrays)
+        self._index.search_preassigned_c(1, faiss.swig_ptr(query), count, *pointers, False, params)
+        known = ids >= 0
+        return ids[known], scores[known]
+
+    def nearest(self, query: Embeddings) -> Nearest:
+        """All partitions in the order in which to look for what is near to (1, dim)."""
+        cosines = _cosines(self._centroids, query)
+        order = np.argsort(-cosines)
+        return Nearest(order, cosines[order])
 
     @cached_property
     def _centroids(self) -> NDArray[np.float32]:
@@ -109,7 +131,7 @@ class Partitions:
 
     def ranks(self, query: Embeddings) -> NDArray[np.int64]:
         """When a search for (1, dim) looks into each partition: first is 0."""
-        order = np.argsort(-_cosines(self._centroids, query))
+        order = self.nearest(query).numbers
         ranks = np.empty_like(order)
         ranks[order] = np.arange(self.number)
         return ranks
@@ -123,16 +145,15 @@ class Partitions:
         """Learn from (n, dim) embeddings how far they lie from their centroids."""
         self._residuals = sample - self._centroids[self.assigned(sample)]
 
-    def promising(self, query: Embeddings, score: float) -> int:
-        """In how many partitions there may be an embedding with this score for (1, dim).
+    def reach(self, query: Embeddings) -> float:
+        """How much farther along (1, dim) than its centroid an embedding may lie.
 
-        By what a sample shows: an embedding's distance from its centroid along the query is taken
-        to be normally distributed.
+        By what a sample shows: its distance from the centroid along the query is taken to be
+        normally distributed.
         """
         if self._residuals is None:
-            return self.number
-        reach = _SURE * float(_cosines(self._residuals, query).std())
-        return int(np.count_nonzero(_cosines(self._centroids, query) + reach >= score))
+            return math.inf
+        return _SURE * float(_cosines(self._residuals, query).std())
 
     def to_bytes(self) -> bytes:
         """What `from_bytes` reads."""

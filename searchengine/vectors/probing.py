@@ -33,7 +33,7 @@ def probes_for(partitions: Partitions, store: Store) -> int:
         return partitions.number
     ranks = []
     for query in hard_queries(store)[:, np.newaxis]:
-        ids, _ = partitions.candidates(query, _CANDIDATES, None, partitions.number)
+        ids, _ = partitions.candidates(query, _CANDIDATES, partitions.number)
         if not len(ids):
             continue
         near = places[ids].astype(np.int64)

@@ -150,6 +150,13 @@ class Store:
         table[self.ids] = np.arange(self.ids.size, dtype=np.int32)
         return table
 
+    def places_of(self, ids: Ids) -> Places:
+        """The places of ids that are there and do not lie far apart, (n,)."""
+        table = self.places
+        if table is None:
+            raise ValueError("the ids lie far apart")
+        return table[ids].astype(np.int64)
+
     @cached_property
     def is_taken(self) -> NDArray[np.bool_]:
         """For each id of `places` whether there is one."""
