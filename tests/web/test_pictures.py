@@ -546,6 +546,38 @@ def test_a_store_that_does_not_answer_is_no_missing_picture(
     )
 
 
+def test_a_store_that_hangs_holds_up_nothing_but_its_pictures(
+    elsewhere: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, over = threading.Event(), threading.Event()
+
+    def hangs(*_: object, **__: object) -> None:
+        asked.set()
+        over.wait(60)
+        raise TimeoutError
+
+    monkeypatch.setattr(type(require("fsspec", "ray").filesystem("memory")), "info", hangs)
+    monkeypatch.setattr(rendering, "PATIENCE", 1.0)
+    known = ids(elsewhere)
+    with listening(elsewhere.app) as port:
+        calls = [
+            ask_for(port, f"/api/images/{known['a.jpg']}/{form}")
+            for form in ("original", "thumbnail")
+            for _ in range(50)  # more than the server has threads
+        ]
+        try:
+            assert asked.wait(10)
+            with ask_for(port, f"/api/images/{known['logo.png']}/original") as here:
+                here.settimeout(15)
+                assert here.recv(65536).startswith(b"HTTP/1.1 200 ")
+            calls[-1].settimeout(15)
+            assert b" 503 " in calls[-1].recv(65536)
+        finally:
+            over.set()
+            for call in calls:
+                call.close()
+
+
 def test_a_shard_that_became_a_link_out_of_the_folder_leads_nowhere(
     home: Path, elsewhere: TestClient
 ) -> None:
