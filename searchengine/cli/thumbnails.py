@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from searchengine import images
 from searchengine.errors import ImageError
 from searchengine.scale.cluster.addresses import SourceError
-from searchengine.scale.cluster.sources import open_local
 from searchengine.scale.pictures import open_copy
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def thumbnail(file: ImageFile, box: tuple[int, int]) -> PIL.Image.Image:
 
 def _read(file: ImageFile, min_side: int) -> images.Picture:
     try:
-        copy = open_copy(file, open_local)
+        copy = open_copy(file)
     except SourceError as error:
         raise ImageError(str(error)) from error
     if copy is None:

@@ -39,7 +39,7 @@ def is_elsewhere(file: ImageFile) -> bool:
     return is_url(file.root) or any(_state(file.root, shard) for shard in above)
 
 
-def open_copy(file: ImageFile, open_file: OpenFile) -> BinaryIO | None:
+def open_copy(file: ImageFile, open_file: OpenFile = sources.open_local) -> BinaryIO | None:
     """Copy a picture into a file without a name, which is gone when it is closed.
 
     Its size and its time of change are those of the picture. None where that is a file of this

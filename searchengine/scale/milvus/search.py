@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -114,11 +115,12 @@ class MilvusSearcher:
     def nearest_passing(self, queries: Embeddings, k: int, expr: str) -> Answer:
         """The same where an expression may hold of any share of them."""
         passing = self.count(expr)
-        if self._is_exact or k > MOST or passing >= GUIDED * self.count(""):
+        if self._is_exact or k > MOST or passing >= GUIDED * (total := self.count("")):
             return self.nearest(queries, k, expr)
         if passing <= FEW:
             return best_of(queries, k, self._all(expr))
-        if found := self._picked(queries, k, passing, lambda ids: self._fulfilling(ids, expr)):
+        fulfilling = partial(self._fulfilling, expr)
+        if found := self._picked(queries, k, total / passing, fulfilling):
             return found
         parts = (f"({expr}) and id % {PARTS} == {part}" for part in range(PARTS))
         return joined([self.nearest(queries, k, part) for part in parts], k)
@@ -127,20 +129,23 @@ class MilvusSearcher:
         """The k nearest of those with these ids, ascending, for one query or more."""
         if len(ids) <= FEW or k > MOST:
             return best_of(queries, k, self._fetched(ids))
-        if not self._is_exact and (found := self._picked(queries, k, len(ids), lambda _: ids)):
-            return found
+        if not self._is_exact:
+            found = self._picked(queries, k, self.count("") / len(ids), lambda _: ids)
+            if found:
+                return found
         parts = max(1 if self._is_exact else PARTS, math.ceil(len(ids) / PART))
         answers = [self.nearest(queries, k, of_ids(ids[part::parts])) for part in range(parts)]
         return joined(answers, k)
 
     def _picked(
-        self, queries: Embeddings, k: int, count: int, allowed: Callable[[Ids], Ids]
+        self, queries: Embeddings, k: int, times: float, allowed: Callable[[Ids], Ids]
     ) -> Answer | None:
         """The first k that are allowed among the nearest of all; None if not all may be there.
 
-        `count` are allowed; of some ids, `allowed` tells which, and perhaps of others.
+        There are `times` as many as are allowed; of some ids, `allowed` tells which, and perhaps
+        of others.
         """
-        wanted = math.ceil(MARGIN * k * self.count("") / count)
+        wanted = math.ceil(MARGIN * k * times)
         if wanted > WIDER:
             return None
         scores, found = self.nearest(queries, wanted, "")
@@ -150,7 +155,7 @@ class MilvusSearcher:
         places = np.argsort(~is_allowed, axis=1, kind="stable")[:, :k]
         return np.take_along_axis(scores, places, 1), np.take_along_axis(found, places, 1)
 
-    def _fulfilling(self, ids: Ids, expr: str) -> Ids:
+    def _fulfilling(self, expr: str, ids: Ids) -> Ids:
         """Those of these ids that fulfil an expression."""
         kept = []
         for start in range(0, len(ids), MOST):
